@@ -83,7 +83,7 @@ package actor PostgresConnection {
   package var isUsable: Bool { !isCopying && session.isIdle }
 
   var isOpen: Bool { session.connection != nil }
-  var isInTransaction: Bool { session.isInTransaction }
+  package var isInTransaction: Bool { session.isInTransaction }
   var isCopyOpen: Bool { isCopying }
 
   /// Closes the connection; the server rolls back what is open.
