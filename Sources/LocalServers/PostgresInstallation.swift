@@ -35,11 +35,14 @@ package struct PostgresInstallation: Sendable, Hashable {
 
   private static func inspect(_ bin: String, atLeast version: Int) async throws -> PostgresInstallation {
     guard let actual = await self.version(of: bin) else {
-      throw LocalServersError(.notInstalled, "SLUICE_POSTGRES_BIN is \(bin), which holds no postgres and initdb")
+      throw LocalServersError(
+        .notInstalled, "SLUICE_POSTGRES_BIN is \(bin), which holds no postgres and initdb: unset it and run ops/setup")
     }
     guard actual >= version else {
       throw LocalServersError(
-        .notInstalled, "SLUICE_POSTGRES_BIN is \(bin), which is PostgreSQL \(actual); \(version) or newer is needed")
+        .notInstalled,
+        "SLUICE_POSTGRES_BIN is \(bin), PostgreSQL \(actual), and \(version) or newer is needed: run ops/setup, and unset it"
+      )
     }
     return PostgresInstallation(bin: bin, version: actual)
   }
