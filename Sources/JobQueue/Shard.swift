@@ -3,7 +3,7 @@ import Redis
 /// The keys of one shard. All carry the shard's hash tag, so that a Redis Cluster keeps them on one node.
 struct ShardKeys: Sendable {
   let epoch: String
-  /// An offset to the server's clock; only tests write it.
+  /// Milliseconds that stand for the server's clock; only tests write it.
   let clock: String
   /// By class; the lists that a worker blocks on.
   let wake: [String]

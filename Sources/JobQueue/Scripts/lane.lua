@@ -35,7 +35,7 @@ local function move(change, lane, jobs)
   end
   for class, list in pairs(sorted) do
     local moved = call(change, WAITING, unpack(list))
-    call('HINCRBY', COUNTERS, 'waiting:' .. class, sign * moved)
+    if moved > 0 then call('HINCRBY', COUNTERS, 'waiting:' .. class, sign * moved) end -- Lua's -0 is no integer
     total = total + moved
   end
   local left = total > 0 and call('HINCRBY', COUNTS, lane, sign * total)

@@ -5,7 +5,7 @@
 --
 --  1 EPOCH    string  set while the shard has a memory; half of every fence
 --  2 SEQUENCE string  the other half: counts leases
---  3 CLOCK    string  ms to add to the server's clock; only tests write it
+--  3 CLOCK    string  ms that stand for the server's clock; only tests write it
 --  4 WAITING  zset    lane .. job, score 0
 --  5 LANES    zset    lanes with waiting jobs, score 0
 --  6 COUNTS   hash    lane -> its waiting jobs
@@ -27,8 +27,8 @@ local WAKE = {['0'] = KEYS[18], ['1'] = KEYS[19], ['2'] = KEYS[20]}
 local quiet = false -- true: whoever calls takes the next lane itself, nobody needs to be woken
 if not call('GET', EPOCH) then return redis.error_reply('EPOCHLOST the queue has no memory') end
 
--- Milliseconds of the server. CLOCK is an offset that tests move; nothing else writes it.
+-- Milliseconds, by the one clock that all agree on.
 local function now()
-  local time = call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000) + (call('GET', CLOCK) or 0)
+  local fixed, time = call('GET', CLOCK), call('TIME')
+  return fixed and tonumber(fixed) or time[1] * 1000 + math.floor(time[2] / 1000)
 end
