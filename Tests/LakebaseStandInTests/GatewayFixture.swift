@@ -18,8 +18,22 @@ actor SharedServer {
     return Self.instance(name, kind, of: server)
   }
 
+  private static let prefix = "sluice-gateway-tests-"
+
+  /// The server ends with its process, its files do not: those of earlier test runs go here.
+  private static func removeLeftovers() throws {
+    let files = FileManager.default
+    let temporary = files.temporaryDirectory
+    for name in try files.contentsOfDirectory(atPath: temporary.path) where name.hasPrefix(prefix) {
+      guard let pid = Int(name.dropFirst(prefix.count)), !files.fileExists(atPath: "/proc/\(pid)") else { continue }
+      try files.removeItem(at: temporary.appending(path: name))
+    }
+  }
+
   private static func start() async throws -> PrivatePostgres {
-    let directory = FileManager.default.temporaryDirectory.appending(path: "gateway-\(UUID().uuidString)").path
+    try removeLeftovers()
+    let directory = FileManager.default.temporaryDirectory
+      .appending(path: "\(prefix)\(ProcessInfo.processInfo.processIdentifier)").path
     let options = PrivatePostgres.Options(
       directory: directory, installation: try await .find(), superuser: "cloud_admin", durable: false)
     let server = try await PrivatePostgres.start(options)

@@ -22,6 +22,9 @@ struct WorkspaceServer: Sendable {
     let tls = TLSConfiguration.makeServerConfiguration(
       certificateChain: try NIOSSLCertificate.fromPEMFile(certificates.certificateFile).map { .certificate($0) },
       privateKey: .privateKey(try NIOSSLPrivateKey(file: certificates.keyFile, format: .pem)))
+    // Hummingbird reports its own end by cancellation as an error of every open connection.
+    var logger = logger
+    logger.logLevel = .critical
     let (ports, listening) = AsyncStream<Int>.makeStream()
     let application = Application(
       router: router, server: try .tls(tlsConfiguration: tls),
