@@ -96,7 +96,8 @@ let package = Package(
     tests("PostgresTests", ["Postgres", "Platform", logging]),
     tests("LocalServersTests", ["LocalServers", "Platform"]),
     .target(
-      name: "RedisTestKit", dependencies: ["Redis", "Platform", logging], path: "Tests/RedisTestKit", swiftSettings: strict),
+      name: "RedisTestKit", dependencies: ["Redis", "Platform", logging], path: "Tests/RedisTestKit",
+      swiftSettings: strict),
     tests("RedisTests", ["Redis", "RedisTestKit", "Platform", logging, nioCore, nioPosix]),
     tests("HTTPTests", ["HTTP", "Platform", nioCore, nioPosix]),
     tests("DatabricksTests", ["Databricks", "HTTP", "LakebaseStandIn", "Platform"]),

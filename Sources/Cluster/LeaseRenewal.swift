@@ -61,7 +61,8 @@ package final class LeaseRenewal: Sendable {
   private func lose(_ lease: Lease, _ reason: String) {
     guard let lost = held.withLock({ $0.removeValue(forKey: lease.fence) }) else { return }
     Counter(label: MetricName.leasesLost).increment()
-    logger.warning("lost a lease", metadata: ["lane": "\(lease.lane)", "fence": "\(lease.fence)", "reason": "\(reason)"])
+    logger.warning(
+      "lost a lease", metadata: ["lane": "\(lease.lane)", "fence": "\(lease.fence)", "reason": "\(reason)"])
     lost.onLoss()
   }
 }

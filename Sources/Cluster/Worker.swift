@@ -90,7 +90,11 @@ package struct Worker: Service {
     // Lives as long as this call, which awaits it; a task of its own, so that losing the lease cancels just this batch.
     let batch = Task { await batches.run(lease) }
     renewal.keep(lease) { batch.cancel() }
-    await withTaskCancellationHandler { await batch.value } onCancel: { batch.cancel() }
+    await withTaskCancellationHandler {
+      await batch.value
+    } onCancel: {
+      batch.cancel()
+    }
     renewal.forget(lease)
   }
 }

@@ -44,7 +44,8 @@ struct DatabaseOutcome: Sendable {
   }
 
   mutating func verify(against after: ObservedState) {
-    for grant in plan.grants.subtracting(after.ours) where failures[grant] == nil && roleFailures[grant.grantee] == nil {
+    for grant in plan.grants.subtracting(after.ours) where failures[grant] == nil && roleFailures[grant.grantee] == nil
+    {
       let warning = warnings.first.map { ": \($0)" } ?? ""
       failures[grant] = Failure(
         .permanent, "\(grant.privilege.keyword) was not granted to \(grant.grantee)\(warning)",

@@ -161,7 +161,8 @@ extension MetadataSession {
       """, [.int8(database)]
     ).rows
     return try Dictionary(
-      rows.map { (UInt32(truncatingIfNeeded: try $0.int("oid")), try $0.int("id")) }, uniquingKeysWith: { first, _ in first })
+      rows.map { (UInt32(truncatingIfNeeded: try $0.int("oid")), try $0.int("id")) },
+      uniquingKeysWith: { first, _ in first })
   }
 
   /// Roles of the audiences that have neither members nor data sources left.

@@ -102,4 +102,3 @@ extension MetadataSession {
       uniqueKeysWithValues: rows.map { (try $0.int("id"), UInt32(truncatingIfNeeded: try $0.int("oid"))) })
   }
 }
-

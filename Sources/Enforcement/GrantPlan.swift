@@ -33,7 +33,9 @@ struct GrantPlan: Sendable {
       }
     }
     let surplus = inputs.observed.ours.subtracting(wanted)
-    plan.revokes = surplus.filter { ($0.securable.family == .table || $0.securable.family == .sequence) && inputs.covers($0) }
+    plan.revokes = surplus.filter {
+      ($0.securable.family == .table || $0.securable.family == .sequence) && inputs.covers($0)
+    }
     plan.revokes.formUnion(plan.surplusPrerequisites(surplus, inputs))
     return plan
   }
