@@ -1,0 +1,31 @@
+import ArgumentParser
+import Foundation
+import Platform
+
+/// Turns an error into the exit status and the message of the contract; the only place that does.
+enum Ending {
+  /// Writes `sluice: …` to standard error and ends the process.
+  static func end(with error: any Error) -> Never {
+    if isForTheParser(error) { Sluice.exit(withError: error) }
+    Output.standardError("sluice: \(message(of: error))\n")
+    exit(status(of: error).rawValue)
+  }
+
+  /// Help asked for, a plain exit status, or a fault that is shown with the usage.
+  private static func isForTheParser(_ error: any Error) -> Bool {
+    error is CleanExit || error is ExitCode || error is ValidationError
+  }
+
+  static func message(of error: any Error) -> String {
+    if error is CancellationError { return "interrupted" }
+    return "\(error)"
+  }
+
+  static func status(of error: any Error) -> ExitStatus {
+    switch error {
+    case let failure as CommandFailure: failure.status
+    case is SettingsFault: .wrongUsage
+    default: .failed
+    }
+  }
+}
