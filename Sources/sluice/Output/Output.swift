@@ -51,6 +51,14 @@ struct Output: Sendable {
     }
   }
 
+  /// What was done: a sentence for people, a record for machines.
+  func done(_ sentence: String, _ record: OutputRecord) throws {
+    switch form {
+    case .table: write(sentence + "\n")
+    case .json, .jsonl: try item(record)
+    }
+  }
+
   /// A sentence on standard error, for people; silent where a machine reads the answer.
   func note(_ text: String) {
     if form == .table { Output.standardError(text + "\n") }
