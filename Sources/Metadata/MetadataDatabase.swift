@@ -1,0 +1,48 @@
+import Platform
+import Postgres
+
+/// The metadata database: all truth about connections, people, policies and jobs.
+///
+/// Every change of the desired state goes through `transaction`, together with the jobs that it needs.
+package struct MetadataDatabase: Sendable {
+  package let pool: PostgresPool
+  package let configuration: PostgresConfiguration
+
+  /// - Parameter connections: how many connections this process may hold at the same time.
+  package init(configuration: PostgresConfiguration, connections: Int = 8) {
+    self.configuration = configuration
+    pool = PostgresPool(configuration: configuration, limits: .init(size: connections))
+  }
+
+  /// Runs reads that need no common snapshot.
+  package func read<Value: Sendable>(
+    _ body: @Sendable (MetadataSession) async throws -> Value
+  ) async throws -> Value {
+    try await pool.withConnection { try await body(MetadataSession(connection: $0)) }
+  }
+
+  /// Runs `body` in one transaction, again from its start when it lost a deadlock (at most three times).
+  package func transaction<Value: Sendable>(
+    _ body: @Sendable (MetadataSession) async throws -> Value
+  ) async throws -> Value {
+    for _ in 0..<2 {
+      do { return try await once(body) } catch let error as PostgresError where error.isConflict { continue }
+    }
+    return try await once(body)
+  }
+
+  private func once<Value: Sendable>(_ body: @Sendable (MetadataSession) async throws -> Value) async throws -> Value {
+    try await pool.withConnection { connection in
+      try await connection.transaction { try await body(MetadataSession(connection: $0)) }
+    }
+  }
+
+  package func shutDown() async { await pool.shutDown() }
+}
+
+/// A connection to the metadata database, inside a transaction or not; the stores are its extensions.
+package struct MetadataSession: Sendable {
+  package let connection: PostgresConnection
+
+  package init(connection: PostgresConnection) { self.connection = connection }
+}

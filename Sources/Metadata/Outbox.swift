@@ -1,0 +1,44 @@
+import Platform
+import Postgres
+
+/// A job number on its way to Redis.
+package struct OutboxJob: Sendable {
+  package let id: Int64
+  package let lane: Int64
+  /// The connection that parks it; 0 for governance lanes, which no stopped instance holds up.
+  package let parkedBy: Int64
+  package let jobClass: JobClass
+  package let delay: Duration?
+}
+
+/// The outbox: jobs that Redis has not been told of.
+extension MetadataSession {
+  /// Locks up to `limit` jobs that Redis does not know yet; other schedulers skip them.
+  package func lockOutbox(limit: Int) async throws -> [OutboxJob] {
+    try await connection.query(statement(PackageResources.lock_outbox_sql), [.int8(Int64(limit))]).rows.map { row in
+      guard let jobClass = JobClass(rawValue: Int(try row.int("class"))) else {
+        throw MetadataError(.corrupt, "job \(try row.int("id")) is of an unknown class")
+      }
+      let delay = try row.int("delay_ms")
+      return OutboxJob(
+        id: try row.int("id"), lane: try row.int("lane_id"), parkedBy: try row.int("parked_by"), jobClass: jobClass,
+        delay: delay > 0 ? .milliseconds(delay) : nil)
+    }
+  }
+
+  package func markEnqueued(_ numbers: [Int64]) async throws {
+    _ = try await connection.query("update job set enqueued = true where id = any ($1)", [.int8Array(numbers)])
+  }
+
+  package func queueEpoch() async throws -> Int64 {
+    try await connection.query("select epoch from queue_epoch").rows[0].int("epoch")
+  }
+
+  /// Redis has lost its memory: a new epoch, and everything unfinished goes to Redis again. Only one scheduler does
+  /// this at a time (the lock lasts until the transaction ends); returns the epoch to establish.
+  package func raiseEpoch() async throws -> Int64 {
+    let rows = try await connection.query("update queue_epoch set epoch = epoch + 1 returning epoch").rows
+    _ = try await connection.query("update job set enqueued = false where enqueued and finished_at is null")
+    return try rows[0].int("epoch")
+  }
+}

@@ -1,0 +1,41 @@
+import Postgres
+
+/// The migrations of the metadata database and the check that every process makes before it works on one.
+package enum Schema {
+  package static let migrator = Migrator(migrations: migrations)
+
+  private static let migrations: [Migration] = [
+    migration(1, "create_connections", PackageResources.V0001_create_connections_sql),
+    migration(2, "create_identities", PackageResources.V0002_create_identities_sql),
+    migration(3, "create_policies", PackageResources.V0003_create_policies_sql),
+    migration(4, "create_ledger", PackageResources.V0004_create_ledger_sql),
+    migration(5, "create_audit", PackageResources.V0005_create_audit_sql),
+  ]
+
+  private static func migration(_ version: Int, _ name: String, _ bytes: [UInt8]) -> Migration {
+    Migration(version: version, name: name, sql: String(decoding: bytes, as: UTF8.self))
+  }
+
+  /// Throws unless the database is exactly at this program's version.
+  package static func requireCurrent(_ session: MetadataSession) async throws {
+    switch try await migrator.state(on: session.connection) {
+    case .current: return
+    case .empty:
+      throw MetadataError(.wrongVersion, "the metadata database is empty; run: sluice migrate")
+    case .behind(let found, let known):
+      throw MetadataError(
+        .wrongVersion, "the metadata database is at version \(found), this program needs \(known); run: sluice migrate")
+    case .ahead(let found):
+      throw MetadataError(
+        .wrongVersion,
+        "the metadata database is at version \(found), newer than this program; install a sluice that knows it")
+    case .changed(let version):
+      throw MetadataError(
+        .wrongVersion,
+        "migration \(version) of the metadata database differs from this program's; it was made by another build")
+    }
+  }
+}
+
+/// A statement kept in a file under `Statements`.
+func statement(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }

@@ -1,0 +1,68 @@
+import Governance
+
+/// A level of the tree below a connection, as the last sync saw it.
+package struct Securable: Sendable {
+  package enum Setting: String, Sendable { case enabled, disabled, inherit }
+
+  package let id: Int64
+  package let connection: Int64
+  /// The database it lives in; its own id for a database.
+  package let database: Int64
+  package let parent: Int64?
+  package let kind: SecurableKind
+  package let path: SecurablePath
+  package let oid: UInt32
+  package let owner: String
+  package let setting: Setting
+  /// What the setting and the levels above come to.
+  package let isEnabled: Bool
+}
+
+/// What a sync changed in the tree, by securable id.
+package struct TreeChanges: Sendable, Equatable {
+  package var added: [Int64] = []
+  package var renamed: [Int64] = []
+  /// The same name with a new OID: granted again.
+  package var recreated: [Int64] = []
+  package var dropped: [Int64] = []
+
+  package init() {}
+
+  package var isEmpty: Bool { added.isEmpty && renamed.isEmpty && recreated.isEmpty && dropped.isEmpty }
+
+  package static func + (left: TreeChanges, right: TreeChanges) -> TreeChanges {
+    var sum = left
+    sum.added += right.added
+    sum.renamed += right.renamed
+    sum.recreated += right.recreated
+    sum.dropped += right.dropped
+    return sum
+  }
+}
+
+/// A relation or schema that a crawl found in the target.
+package struct CrawledSchema: Sendable {
+  package let oid: UInt32
+  package let name: String
+  package let owner: String
+  package init(oid: UInt32, name: String, owner: String) {
+    self.oid = oid
+    self.name = name
+    self.owner = owner
+  }
+}
+
+package struct CrawledRelation: Sendable {
+  package let oid: UInt32
+  package let schemaOID: UInt32
+  package let name: String
+  package let kind: SecurableKind
+  package let owner: String
+  package init(oid: UInt32, schemaOID: UInt32, name: String, kind: SecurableKind, owner: String) {
+    self.oid = oid
+    self.schemaOID = schemaOID
+    self.name = name
+    self.kind = kind
+    self.owner = owner
+  }
+}

@@ -1,0 +1,47 @@
+-- Claims the jobs of a lease in one statement, under its fence, and says of each what became of it:
+--   claimed     runs now
+--   poisoned    its worker vanished too often; discarded here
+--   finished    nothing left to do
+--   early       not before remaining_ms
+--   busy        a producer is changing it at this moment; it comes back at once
+-- $1 job numbers, $2 epoch, $3 sequence, $4 worker, $5 stalls allowed
+with locked as (
+  select j.id, j.state, j.scheduled_at, j.stalls,
+    -- Under the same fence it is this worker itself, whose answer to the claim was lost.
+    j.state = 'running' and (j.fence_epoch, j.fence_sequence) < ($2, $3) as stalled
+  from job j
+  where j.id = any ($1) and j.finished_at is null
+    and (j.state <> 'running' or (j.fence_epoch, j.fence_sequence) <= ($2, $3))
+  order by j.id
+  for update skip locked
+), due as (
+  select * from locked where state = 'running' or scheduled_at <= now() + interval '50 milliseconds'
+), claimed as (
+  update job j set state = 'running', fence_epoch = $2, fence_sequence = $3, worker = $4, open_key = null,
+    started_at = now(), stalls = d.stalls + d.stalled::int
+  from due d
+  where j.id = d.id and d.stalls + d.stalled::int < $5
+  returning j.id, j.lane_id, j.kind, j.class, j.scope, j.attempt, j.max_attempts
+), poisoned as (
+  update job j set state = 'discarded', open_key = null, finished_at = now(), stalls = d.stalls + 1,
+    error = 'the worker vanished ' || (d.stalls + 1) || ' times while this job ran',
+    remedy = 'find out why workers die on it (memory, a crash), then: sluice job retry ' || j.id
+  from due d
+  where j.id = d.id and d.stalls + d.stalled::int >= $5
+  returning j.id
+)
+select r.id,
+  case when c.id is not null then 'claimed'
+    when p.id is not null then 'poisoned'
+    when j.id is null or j.finished_at is not null then 'finished'
+    when l.id is not null then 'early'
+    when j.state = 'running' then 'finished'
+    else 'busy' end as fate,
+  greatest(0, extract(epoch from l.scheduled_at - now()) * 1000)::bigint as remaining_ms,
+  c.kind, c.class, c.scope::text as scope, c.attempt, c.max_attempts
+from unnest($1::bigint[]) as r (id)
+  left join job j on j.id = r.id
+  left join locked l on l.id = r.id
+  left join claimed c on c.id = r.id
+  left join poisoned p on p.id = r.id
+order by r.id

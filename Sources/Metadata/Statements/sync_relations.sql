@@ -1,0 +1,40 @@
+-- Brings the relations of database $1 (or of its schema $2, or relation $3 alone) to what was crawled.
+with found as (
+  select r.oid, s.id as parent_id, r.name, r.kind, r.owner
+  from crawled_relation r
+    join securable s on s.database_id = $1 and s.kind = 'schema' and s.oid = r.schema_oid and s.dropped_at is null
+), known as (
+  select id, oid, name, parent_id from securable
+  where database_id = $1 and kind <> 'schema' and dropped_at is null
+    and ($2::bigint is null or parent_id = $2 or oid in (select oid from found))
+    and ($3::bigint is null or id = $3 or oid in (select oid from found))
+), matched as (
+  select k.id, k.name as known_name, k.parent_id as known_parent, f.*, false as is_recreated
+  from known k join found f on f.oid = k.oid
+  union all
+  select k.id, k.name, k.parent_id, f.*, true
+  from known k join found f on f.name = k.name and f.parent_id = k.parent_id and f.oid <> k.oid
+  where not exists (select from found x where x.oid = k.oid)
+    and not exists (select from known y where y.oid = f.oid)
+), updated as (
+  update securable s set name = m.name, parent_id = m.parent_id, oid = m.oid, owner = m.owner, kind = m.kind
+  from matched m
+  where s.id = m.id
+    and (s.name, s.parent_id, s.oid, s.owner, s.kind) is distinct from (m.name, m.parent_id, m.oid, m.owner, m.kind)
+  returning s.id, m.is_recreated, (m.known_name, m.known_parent) is distinct from (m.name, m.parent_id) as is_renamed
+), added as (
+  insert into securable (connection_id, parent_id, database_id, kind, name, oid, owner)
+  select d.connection_id, f.parent_id, d.id, f.kind, f.name, f.oid, f.owner
+  from found f cross join securable d
+  where d.id = $1 and not exists (select from matched m where m.oid = f.oid)
+  returning id
+), dropped as (
+  update securable s set dropped_at = now()
+  from known k
+  where s.id = k.id and not exists (select from matched m where m.id = k.id)
+  returning s.id
+)
+select id, 'added' as change from added
+union all select id, case when is_recreated then 'recreated' else 'renamed' end from updated
+  where is_recreated or is_renamed
+union all select id, 'dropped' from dropped
