@@ -8,15 +8,12 @@ enum OutputValue: Sendable, Equatable {
   case integer(Int64)
   case number(Double)
   case bool(Bool)
-  /// RFC 3339, UTC.
-  case time(Date)
   /// Seconds in JSON; `90s` in a table.
   case duration(Duration)
   case list([OutputValue])
   case record(OutputRecord)
 
   static func optional(_ text: String?) -> OutputValue { text.map(OutputValue.text) ?? .null }
-  static func optional(_ date: Date?) -> OutputValue { date.map(OutputValue.time) ?? .null }
   static func optional(_ value: Int64?) -> OutputValue { value.map(OutputValue.integer) ?? .null }
   static func optional(_ value: Duration?) -> OutputValue { value.map(OutputValue.duration) ?? .null }
   static func count(_ value: Int) -> OutputValue { .integer(Int64(value)) }
@@ -30,7 +27,6 @@ enum OutputValue: Sendable, Equatable {
     case .integer(let value): "\(value)"
     case .number(let value): value.formatted(.number.precision(.fractionLength(0...1)).grouping(.never))
     case .bool(let value): value ? "yes" : "no"
-    case .time(let date): Timestamp.format(date)
     case .duration(let duration): DurationText.format(duration)
     case .list(let values): values.map(\.cell).joined(separator: ", ")
     case .record(let record): record.fields.map { "\($0.name)=\($0.value.cell)" }.joined(separator: " ")
@@ -66,7 +62,6 @@ extension OutputValue: Encodable {
     case .integer(let value): try container.encode(value)
     case .number(let value): try container.encode(value)
     case .bool(let value): try container.encode(value)
-    case .time(let date): try container.encode(Timestamp.format(date))
     case .duration(let duration): try container.encode(duration.inSeconds)
     case .list(let values): try container.encode(values)
     case .record(let record): try container.encode(record)
@@ -85,19 +80,5 @@ extension OutputRecord: Encodable {
   func encode(to encoder: any Encoder) throws {
     var container = encoder.container(keyedBy: FieldName.self)
     for field in fields { try container.encode(field.value, forKey: FieldName(stringValue: field.name)) }
-  }
-}
-
-/// Times as text: RFC 3339 in UTC with milliseconds, as the metadata database renders them.
-enum Timestamp {
-  static func format(_ date: Date) -> String {
-    date.formatted(Date.ISO8601FormatStyle(includingFractionalSeconds: true))
-  }
-
-  /// Nil if `text` is not RFC 3339 with a zone; fractions of a second are understood.
-  static func parse(_ text: String) -> Date? {
-    let plain = Date.ISO8601FormatStyle()
-    // best effort: each form is tried in turn, and the caller reports what fits none
-    return (try? plain.parse(text)) ?? (try? Date.ISO8601FormatStyle(includingFractionalSeconds: true).parse(text))
   }
 }

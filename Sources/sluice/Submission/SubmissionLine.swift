@@ -87,10 +87,11 @@ enum SubmissionLine: Sendable {
     }
     if let expires {
       if kind == .revoke { throw Fault(description: "a revoke has no \"expires\": it takes effect at once") }
-      guard let date = Timestamp.parse(expires) else {
-        throw Fault(description: "\"\(expires)\" is not a time; write it as 2027-01-01T00:00:00Z")
+      let instant: Timestamp
+      do { instant = try Timestamp(expires) } catch { throw Fault(description: error.message) }
+      if instant <= Timestamp(secondsSinceEpoch: Int64(Date().timeIntervalSince1970)) {
+        throw Fault(description: "\(expires) has passed already")
       }
-      if date <= Date() { throw Fault(description: "\(expires) has passed already") }
     }
     return SubscriptionRequest(
       kind: kind, user: user, path: path, access: kind == .subscribe ? level ?? .read : level, expires: expires)
