@@ -11,7 +11,7 @@ package struct MetadataDatabase: Sendable {
   /// - Parameter connections: how many connections this process may hold at the same time.
   package init(configuration: PostgresConfiguration, connections: Int = 8) {
     self.configuration = configuration
-    pool = PostgresPool(configuration: configuration, limits: .init(size: connections))
+    pool = PostgresPool(configuration, limits: .init(size: connections))
   }
 
   /// Runs reads that need no common snapshot.

@@ -26,7 +26,7 @@ package struct PolicyTarget: Sendable, Hashable {
   }
 
   /// The parts that are given, in the order in which documents list them.
-  var parts: [(key: String, globs: [Glob])] {
+  package var parts: [(key: String, globs: [Glob])] {
     zip(Self.keys, [connection, database, schema, table, tags]).filter { !$1.isEmpty }.map { ($0, $1) }
   }
 

@@ -6,9 +6,14 @@ create table policy (
   effect text not null check (effect in ('grant', 'guardrail')),
   access text not null check (access in ('read', 'write')),
   state text not null check (state in ('active', 'staged')),
-  -- The document as it was applied, as a tree; compiled again whenever it is evaluated.
-  document jsonb not null,
+  -- Globs by part of the path: {"schema": ["marketing"], ...}; all given parts must match.
+  target jsonb not null,
+  condition text not null,
+  -- The document in its one fixed form: the same again changes nothing.
+  document text not null,
   expires_at timestamptz,
+  -- Whether its expiry has been noticed and evaluated.
+  expired boolean not null default false,
   applied_at timestamptz not null default now()
 );
 

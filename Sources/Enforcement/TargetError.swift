@@ -1,0 +1,50 @@
+/// Why work in a target did not go on, as far as the whole batch is concerned; a single job's trouble is a `Failure`.
+package struct TargetError: Error, Sendable, CustomStringConvertible {
+  package enum Disposition: Sendable, Equatable {
+    /// The instance is not running. The connection parks; nothing is counted.
+    case stopped
+    /// Soon, and not before the delay that the other side named. Nothing is counted.
+    case soon(after: Duration?)
+    /// Somebody must change a credential, a setting or a network rule. The connection parks for long.
+    case unhealthy
+    /// The database of this lane is gone: its jobs are discarded.
+    case databaseGone
+    case cancelled
+  }
+
+  package let disposition: Disposition
+  package let message: String
+  package let remedy: String
+
+  package init(_ disposition: Disposition, _ message: String, remedy: String) {
+    self.disposition = disposition
+    self.message = message
+    self.remedy = remedy
+  }
+
+  package var description: String { "\(message); \(remedy)" }
+}
+
+/// What went wrong for some of a batch's work, and whether trying again can help.
+package struct Failure: Error, Sendable, Hashable, CustomStringConvertible {
+  package enum Kind: Sendable, Hashable {
+    /// A conflict or a lock: counted, and tried again.
+    case conflict
+    /// The securable or role is gone from the target: a sync is due.
+    case gone
+    /// Missing grant option, missing privilege, a limit of PostgreSQL: somebody has to act.
+    case permanent
+  }
+
+  package let kind: Kind
+  package let message: String
+  package let remedy: String
+
+  package init(_ kind: Kind, _ message: String, remedy: String) {
+    self.kind = kind
+    self.message = message
+    self.remedy = remedy
+  }
+
+  package var description: String { "\(message); \(remedy)" }
+}

@@ -1,0 +1,158 @@
+import Databricks
+import HTTP
+import Logging
+import Metadata
+import Platform
+import Postgres
+
+/// Limits on every session that Sluice opens in a target.
+package struct TargetLimits: Sendable {
+  package var connectTimeout: Duration = .seconds(15)
+  /// One statement of ours.
+  package var statementTimeout: Duration = .seconds(60)
+  /// Waiting for a catalog row or for the lane's lock, before the batch gives up and comes again.
+  package var lockTimeout: Duration = .seconds(5)
+  /// After this the target itself ends a session whose worker is paused or cut off: the bound on how long a lost
+  /// worker holds the lane's lock.
+  package var idleInTransactionTimeout: Duration = .seconds(60)
+
+  package init() {}
+}
+
+/// Opens sessions in targets: tokens and credentials, classification of refusals, the session's limits.
+package actor Targets {
+  private let metadata: MetadataDatabase
+  private let key: SealingKey
+  private let http: HTTPClient
+  private let caFile: String?
+  private let limits: TargetLimits
+  private let logger: Logger
+  /// By connection id; a workspace whose secret was replaced is made anew.
+  private var workspaces: [Int64: (secret: Secret, workspace: Workspace)] = [:]
+
+  package init(
+    metadata: MetadataDatabase, key: SealingKey, http: HTTPClient, caFile: String?,
+    limits: TargetLimits = TargetLimits(), logger: Logger
+  ) {
+    self.metadata = metadata
+    self.key = key
+    self.http = http
+    self.caFile = caFile
+    self.limits = limits
+    self.logger = logger
+  }
+
+  /// A session in a database of the connection's target, with its limits set.
+  package func open(
+    _ connection: Connection, database: String? = nil
+  ) async throws -> PostgresConnection {
+    let secret = try await metadata.read { [key] in try await $0.secret(of: connection.id, key: key) }
+    return try await open(connection, secret: secret, database: database)
+  }
+
+  /// As `open`, with a secret that is not stored yet (registration).
+  package func open(
+    _ connection: Connection, secret: Secret, database: String? = nil
+  ) async throws -> PostgresConnection {
+    var configuration = configuration(for: connection, database: database ?? connection.database)
+    guard connection.kind == .lakebase else {
+      configuration.password = secret
+      do { return try await PostgresConnection.connect(configuration) } catch {
+        throw Self.classify(error, state: nil)
+      }
+    }
+    return try await openLakebase(connection, secret, configuration)
+  }
+
+  /// Two tries at most: a refused token is replaced once, then the refusal is taken at its word.
+  private func openLakebase(
+    _ connection: Connection, _ secret: Secret, _ base: PostgresConfiguration
+  ) async throws -> PostgresConnection {
+    let workspace = workspace(for: connection, secret)
+    let instance = try Self.reference(connection)
+    var configuration = base
+    for attempt in 1...2 {
+      let credential: DatabaseCredential
+      do { credential = try await workspace.databaseCredential(for: instance) } catch {
+        throw Self.classify(error)
+      }
+      configuration.password = credential.token
+      do {
+        return try await PostgresConnection.connect(configuration)
+      } catch {
+        let state = try await stateAfterRefusal(error, workspace, instance)
+        let failure = Self.classify(error, state: state)
+        guard attempt == 1, failure.disposition == .unhealthy, Self.asksForNewToken(error, state: state) else {
+          throw failure
+        }
+        await workspace.forgetCredential(for: instance, refused: credential)
+        logger.info("login refused; trying once more with a new credential", metadata: ["connection": "\(connection.name)"])
+      }
+    }
+    preconditionFailure("the second attempt either returns or throws")
+  }
+
+  /// The instance's state as its API tells it; nil for plain PostgreSQL, which has none.
+  package func instanceState(of connection: Connection) async throws -> InstanceState? {
+    guard connection.kind == .lakebase else { return nil }
+    let secret = try await metadata.read { [key] in try await $0.secret(of: connection.id, key: key) }
+    return try await instanceState(of: connection, secret: secret)
+  }
+
+  package func instanceState(of connection: Connection, secret: Secret) async throws -> InstanceState? {
+    guard connection.kind == .lakebase else { return nil }
+    do {
+      return try await workspace(for: connection, secret).state(of: try Self.reference(connection))
+    } catch let error as DatabricksError { throw Self.classify(error) }
+  }
+
+  /// A database credential, for registration's checks.
+  package func credential(for connection: Connection, secret: Secret) async throws {
+    do {
+      _ = try await workspace(for: connection, secret).databaseCredential(for: try Self.reference(connection))
+    } catch let error as DatabricksError { throw Self.classify(error) }
+  }
+
+  private func workspace(for connection: Connection, _ secret: Secret) -> Workspace {
+    if connection.id != 0, let known = workspaces[connection.id], known.secret == secret { return known.workspace }
+    let workspace = Workspace(
+      WorkspaceCredentials(
+        url: connection.workspaceURL ?? "", clientID: connection.username, clientSecret: secret),
+      http: http, retryBudget: .seconds(20))
+    if connection.id != 0 { workspaces[connection.id] = (secret, workspace) }
+    return workspace
+  }
+
+  private static func reference(_ connection: Connection) throws -> InstanceReference {
+    switch connection.instance {
+    case .named(let name): .provisioned(name: name)
+    case .endpoint(let endpoint): .autoscaling(endpoint: endpoint)
+    case nil:
+      throw TargetError(
+        .unhealthy, "connection \(connection.name) names no instance", remedy: "register it with --instance or --endpoint")
+    }
+  }
+
+  private func configuration(for connection: Connection, database: String) -> PostgresConfiguration {
+    let tls: PostgresConfiguration.TLS =
+      switch connection.tls {
+      case .disable: .disable
+      case .require: .require
+      case .verifyFull: .verifyFull(caFile: caFile)
+      }
+    var configuration = PostgresConfiguration(
+      host: connection.host, port: connection.port, database: database, user: connection.username, password: nil,
+      tls: tls)
+    configuration.hostAddress = connection.hostAddress
+    configuration.connectTimeout = limits.connectTimeout
+    configuration.statementTimeout = limits.statementTimeout
+    configuration.settings = [
+      "lock_timeout": "\(limits.lockTimeout.wholeMilliseconds)",
+      "statement_timeout": "\(limits.statementTimeout.wholeMilliseconds)",
+      "idle_in_transaction_session_timeout": "\(limits.idleInTransactionTimeout.wholeMilliseconds)",
+      // Names in statements are always qualified; nothing of the target's own may stand in their way.
+      "search_path": "pg_catalog",
+    ]
+    return configuration
+  }
+}
