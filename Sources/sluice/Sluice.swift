@@ -15,7 +15,17 @@ struct Sluice: AsyncParsableCommand {
       """,
     version: "0.1.0",
     groupedSubcommands: [
-      CommandGroup(name: "Setting up", subcommands: [KeyCommand.self, ConfigCommand.self])
+      CommandGroup(
+        name: "Setting up", subcommands: [MigrateCommand.self, KeyCommand.self, ConfigCommand.self]),
+      CommandGroup(
+        name: "Tree",
+        subcommands: [TreeCommand.self, EnableCommand.self, DisableCommand.self, InheritCommand.self]),
+      CommandGroup(
+        name: "People and policies",
+        subcommands: [
+          UserCommand.self, GroupCommand.self, AttributeCommand.self, PolicyCommand.self, SubscriptionCommand.self,
+        ]),
+      CommandGroup(name: "Jobs", subcommands: [SubmitCommand.self, JobCommand.self]),
     ])
 
   /// Parses and runs; every way to fail ends in `Ending`.

@@ -1,6 +1,8 @@
 import ArgumentParser
 import Foundation
+import Metadata
 import Platform
+import Postgres
 
 /// Turns an error into the exit status and the message of the contract; the only place that does.
 enum Ending {
@@ -25,6 +27,18 @@ enum Ending {
     switch error {
     case let failure as CommandFailure: failure.status
     case is SettingsFault: .wrongUsage
+    case let error as MetadataError: error.code == .notFound ? .notFound : .failed
+    case let error as PostgresError: status(of: error)
+    case let error as PoolError: error.code == .timedOut ? .unreachable : .failed
+    default: .failed
+    }
+  }
+
+  /// Only the metadata database is spoken to directly; trouble with a target comes as an error of Enforcement.
+  private static func status(of error: PostgresError) -> ExitStatus {
+    switch error.code {
+    case .resolve, .connect, .tls, .authentication, .connectionLost, .timedOut: .unreachable
+    case .configuration: .wrongUsage
     default: .failed
     }
   }

@@ -32,24 +32,25 @@ struct WaitOptions: ParsableArguments {
 
 /// How a wait ended.
 struct WaitOutcome: Sendable {
-  let finished: [JobState: Int]
-  let discarded: [Job]
-  let unfinished: Int
+  let jobs: JobOutcomes
   let hasTimedOut: Bool
 
   /// Says how it ended, and throws the exit status of what is not a success.
   func present(on output: Output) throws {
-    let states = finished.sorted { $0.key.rawValue < $1.key.rawValue }
+    let states = jobs.finished.sorted { $0.key.rawValue < $1.key.rawValue }
     let summary = states.map { "\($0.value) \($0.key.rawValue)" }.joined(separator: ", ")
     output.note(summary.isEmpty ? "no job has finished" : summary)
-    if let first = discarded.first {
+    if let first = jobs.discarded.first {
       let remedy = first.remedy.map { "; \($0)" } ?? ""
+      let count = jobs.finished[.discarded] ?? 1
       throw CommandFailure.refused(
-        "\(discarded.count) jobs were discarded; the first, job \(first.id): \(first.error ?? "no reason")\(remedy)")
+        "\(count) of the jobs discarded; the first, job \(first.id): \(first.error ?? "no reason")\(remedy)")
     }
     if hasTimedOut {
+      let example = jobs.unfinished.first.map { "\($0)" } ?? "ID"
       throw CommandFailure(
-        .timedOut, "time is up: \(unfinished) jobs have not finished; see why with: sluice job show ID")
+        .timedOut,
+        "time is up: \(jobs.unfinished.count) jobs have not finished; see why with: sluice job show \(example)")
     }
   }
 }
@@ -80,22 +81,22 @@ struct JobWait {
   private func watch(
     _ jobs: [Int64], _ deadline: Deadline?, _ listener: PostgresConnection
   ) async throws -> WaitOutcome {
+    // Those still open of the jobs themselves; families are looked at only once these have finished.
+    var open = jobs
     while true {
-      let outcome = try await look(at: jobs, hasTimedOut: deadline?.hasPassed ?? false)
-      if outcome.unfinished == 0 || outcome.hasTimedOut { return outcome }
+      open = try await metadata.read { [open] in try await $0.unfinished(of: open) }
+      let hasTimedOut = deadline?.hasPassed ?? false
+      if open.isEmpty || hasTimedOut {
+        let outcomes = try await metadata.read { try await $0.outcomes(of: jobs) }
+        if outcomes.unfinished.isEmpty || hasTimedOut {
+          return WaitOutcome(jobs: outcomes, hasTimedOut: !outcomes.unfinished.isEmpty)
+        }
+        open = outcomes.unfinished
+      }
       let next = Deadline.after(Self.pollInterval)
       _ = try await listener.notifications(deadline: deadline.map { min($0, next) } ?? next)
       // Announcements come one a job: a short rest gathers those of a batch into one look.
       try await Task.sleep(for: Self.shortestInterval)
     }
-  }
-
-  private func look(at jobs: [Int64], hasTimedOut: Bool) async throws -> WaitOutcome {
-    let family = try await metadata.read { try await $0.family(of: jobs) }
-    let finished = family.filter(\.state.isFinal)
-    return WaitOutcome(
-      finished: Dictionary(grouping: finished, by: \.state).mapValues(\.count),
-      discarded: finished.filter { $0.state == .discarded }, unfinished: family.count - finished.count,
-      hasTimedOut: hasTimedOut)
   }
 }
