@@ -23,12 +23,11 @@ struct SubmitCommand: AsyncParsableCommand {
   @OptionGroup var waiting: WaitOptions
   @OptionGroup var common: CommonOptions
 
-  func validate() throws {
-    if fromFile == nil { throw ValidationError("Give a kind (sync, subscribe, revoke), or --from-file FILE.") }
-  }
-
   func run() async throws {
-    guard let fromFile else { return }
+    // Not in `validate`, which runs for the subcommands too.
+    guard let fromFile else {
+      throw CommandFailure.wrongUsage("give a kind (sync, subscribe, revoke) or --from-file FILE; see: sluice submit -h")
+    }
     let file = try SubmissionFile(path: fromFile)
     defer { file.discardCopy() }
     let count = try file.check()
