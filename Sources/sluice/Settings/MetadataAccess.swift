@@ -34,7 +34,9 @@ extension SettingOptions {
 
 extension Settings {
   func metadataConfiguration() throws -> PostgresConfiguration {
-    try PostgresConfiguration(url: secret(.metadataURL), applicationName: "sluice")
+    var configuration = try PostgresConfiguration(url: secret(.metadataURL), applicationName: "sluice")
+    if configuration.tls == .verifyFull(caFile: nil) { configuration.tls = .verifyFull(caFile: self[.caFile]) }
+    return configuration
   }
 
   func sealingKey() throws -> SealingKey { try SealingKey(file: text(.secretKeyFile)) }
