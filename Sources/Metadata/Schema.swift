@@ -37,5 +37,3 @@ package enum Schema {
   }
 }
 
-/// A statement kept in a file under `Statements`.
-func statement(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }

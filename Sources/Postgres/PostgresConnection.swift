@@ -82,8 +82,8 @@ package actor PostgresConnection {
   /// True if the connection is open, idle and outside any transaction.
   package var isUsable: Bool { !isCopying && session.isIdle }
 
-  var isOpen: Bool { session.connection != nil }
-  var isInTransaction: Bool { session.isInTransaction }
+  package var isInTransaction: Bool { session.isInTransaction }
+  var isActive: Bool { session.isActive }
   var isCopyOpen: Bool { isCopying }
 
   /// Closes the connection; the server rolls back what is open.

@@ -92,7 +92,8 @@ extension PostgresConnection {
 
   /// Brings the connection back in order after a COPY that failed; closes it where that does not succeed.
   private func abort(_ body: (Session) throws(PostgresError) -> Void) {
-    guard isInTransaction else { return }
+    // The server has ended a COPY that failed by itself.
+    guard isActive else { return }
     do throws(PostgresError) {
       try runUncancelled(until: .after(configuration.cancelGrace), body)
     } catch {

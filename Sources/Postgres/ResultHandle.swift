@@ -4,6 +4,8 @@ internal import CLibpq
 enum Outcome {
   case completed(PostgresResult)
   case failed(PostgresError)
+  /// The server says why it ends the session.
+  case ended(PostgresError)
   case copyIn, copyOut
   /// A statement of a pipeline that was not run because an earlier one failed.
   case skipped
@@ -25,8 +27,13 @@ struct ResultHandle: ~Copyable {
     case PGRES_COPY_OUT: .copyOut
     case PGRES_PIPELINE_SYNC: .synchronized
     case PGRES_PIPELINE_ABORTED: .skipped
-    default: .failed(ServerReport(pointer).error(endpoint: endpoint))
+    default: failure(ServerReport(pointer), endpoint)
     }
+  }
+
+  private func failure(_ report: ServerReport, _ endpoint: String) -> Outcome {
+    let error = report.error(endpoint: endpoint)
+    return ["FATAL", "PANIC"].contains(report.severity) ? .ended(error) : .failed(error)
   }
 
   private func result(notices: [PostgresNotice]) -> PostgresResult {

@@ -39,6 +39,7 @@ extension SQLState {
   package static let privilegeNotGranted = SQLState(rawValue: "01007")
   package static let protocolViolation = SQLState(rawValue: "08P01")
   package static let featureNotSupported = SQLState(rawValue: "0A000")
+  package static let invalidParameterValue = SQLState(rawValue: "22023")
   package static let notNullViolation = SQLState(rawValue: "23502")
   package static let foreignKeyViolation = SQLState(rawValue: "23503")
   package static let uniqueViolation = SQLState(rawValue: "23505")

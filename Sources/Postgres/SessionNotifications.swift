@@ -51,6 +51,9 @@ extension Session {
     return [PQTRANS_INTRANS, PQTRANS_INERROR, PQTRANS_ACTIVE].contains(PQtransactionStatus(connection))
   }
 
+  /// True while a statement or a COPY has not been read to its end.
+  var isActive: Bool { connection.map { PQtransactionStatus($0) == PQTRANS_ACTIVE } ?? false }
+
   /// Such as 170010 for 17.10; 0 without a connection.
   var serverVersion: Int { connection.map { Int(PQserverVersion($0)) } ?? 0 }
 }

@@ -75,7 +75,11 @@ extension Session {
     }
     guard let pointer = PQgetResult(connection) else { return nil }
     let outcome = ResultHandle(pointer).outcome(notices: inbox.take(), endpoint: configuration.endpoint)
-    guard PQstatus(connection) == CONNECTION_OK else { throw ended(with: outcome) }
+    if case .ended(let error) = outcome {
+      close()
+      throw error.recoded(.connectionLost, error.message)
+    }
+    guard PQstatus(connection) == CONNECTION_OK else { throw lost() }
     return outcome
   }
 
@@ -105,13 +109,6 @@ extension Session {
     var named = error
     named.statement = PostgresStatement.keyword(of: sql)
     return named
-  }
-
-  /// The server ended the session; keeps the SQLSTATE with which it said so.
-  private func ended(with outcome: Outcome) -> PostgresError {
-    let transport = lost()
-    guard case .failed(let error) = outcome else { return transport }
-    return error.recoded(.connectionLost, error.message)
   }
 }
 

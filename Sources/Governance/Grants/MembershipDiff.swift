@@ -5,6 +5,11 @@ package struct MembershipChange: Sendable, Hashable {
 
   package let role: RoleName
   package let members: [RoleName]
+
+  package init(role: RoleName, members: [RoleName]) {
+    self.role = role
+    self.members = members
+  }
 }
 
 /// What turns the observed members of the managed roles into the desired ones.

@@ -80,7 +80,8 @@ extension Timestamp {
   }
 
   private static func date(ofDay number: Int64) -> (year: Int64, month: Int64, day: Int64) {
-    var year = 1970 + number.flooringDivision(by: 366).quotient
+    var year = 1970 + number / 366
+    while self.number(ofYear: year) > number { year -= 1 }
     while self.number(ofYear: year + 1) <= number { year += 1 }
     var (rest, month) = (number - self.number(ofYear: year), Int64(1))
     while rest >= length(ofMonth: month, in: year) {

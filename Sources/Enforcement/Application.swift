@@ -1,0 +1,71 @@
+import Governance
+import Platform
+import Postgres
+
+/// Carries out a plan inside the lane's transaction, and finds out by itself which part of a failing statement is to
+/// blame: the statement is halved until the culprit stands alone, the rest is done.
+struct Application: Sendable {
+  let session: PostgresConnection
+  let names: GrantStatements.Names
+
+  private(set) var failures: [Grant: Failure] = [:]
+  /// What was run, in order, for the audit trail.
+  private(set) var statements: [String] = []
+  /// What the server remarked: `WARNING 01007` says that a GRANT did nothing.
+  private(set) var warnings: [String] = []
+
+  init(session: PostgresConnection, names: GrantStatements.Names) {
+    self.session = session
+    self.names = names
+  }
+
+  mutating func carryOut(_ verb: GrantStatements.Verb, _ rectangles: [GrantRectangle]) async throws {
+    for rectangle in rectangles { try await carryOut(verb, rectangle) }
+  }
+
+  private mutating func carryOut(_ verb: GrantStatements.Verb, _ rectangle: GrantRectangle) async throws {
+    let (present, gone) = rectangle.split { names[$0] != nil }
+    if let gone, verb == .grant {
+      note(gone, Failure(.gone, "the table is gone from the target", remedy: "sync its database"))
+    }
+    guard let present else { return }
+    do {
+      let sql = try GrantStatements.render(verb, present, names)
+      let notices = try await session.savepoint { try await $0.query(sql).notices }
+      statements.append(sql)
+      warnings += notices.filter { $0.sqlState == .privilegeNotGranted || $0.sqlState == .privilegeNotRevoked }
+        .map { "\($0.message) [\($0.sqlState)]" }
+    } catch let error as PostgresError {
+      guard await session.isInTransaction, error.code == .server else { throw error }
+      guard let halves = present.halves else { return note(present, Failure(error)) }
+      for half in halves { try await carryOut(verb, half) }
+    }
+  }
+
+  private mutating func note(_ rectangle: GrantRectangle, _ failure: Failure) {
+    for grant in rectangle.grants { failures[grant] = failure }
+  }
+}
+
+extension Failure {
+  /// What a refused GRANT, REVOKE or CREATE ROLE means (LAKEBASE.md, table (a), rows 25 to 32).
+  init(_ error: PostgresError) {
+    if error.isConflict {
+      self.init(.conflict, error.message, remedy: "nothing: it is tried again")
+      return
+    }
+    switch error.sqlState {
+    case .undefinedTable, .invalidSchemaName, .undefinedObject:
+      self.init(.gone, error.message, remedy: "sync its database")
+    case .insufficientPrivilege:
+      self.init(
+        .permanent, error.message,
+        remedy: "have its owner grant Sluice's role the privilege WITH GRANT OPTION (for roles: CREATEROLE and ADMIN)")
+    case .programLimitExceeded:
+      self.init(
+        .permanent, error.message, remedy: "the table has too many direct grantees: use a policy instead of subscriptions")
+    default:
+      self.init(.permanent, error.message + (error.sqlState.map { " [\($0)]" } ?? ""), remedy: "see the message")
+    }
+  }
+}

@@ -1,0 +1,105 @@
+import Governance
+import Metadata
+import Postgres
+
+/// What the metadata database says that roles should be able to do in one database of a target.
+struct DesiredState: Sendable {
+  struct Access: Sendable, Hashable {
+    let role: RoleName
+    let roleKind: ManagedRole.Kind
+    let securable: Int64
+    let oid: UInt32
+    let schemaOID: UInt32
+    let kind: SecurableKind
+    let access: AccessLevel
+  }
+
+  var accesses: [Access] = []
+  /// Roles whose names PostgreSQL cannot take, with the reason.
+  var invalidRoles: [String: String] = [:]
+
+  /// The grants that the accesses come to, given the target's own facts: which relations exist, which sequences
+  /// their columns own, and where PUBLIC already has the prerequisites that cannot be granted.
+  func grants(in catalog: CatalogFacts) -> Set<Grant> {
+    var grants: Set<Grant> = []
+    for access in accesses {
+      guard let relation = catalog.relations[access.oid] else { continue }
+      for privilege in access.access.privileges(on: relation.kind) {
+        grants.insert(
+          Grant(
+            grantee: access.role, securable: SecurableOID(kind: relation.kind, oid: access.oid), privilege: privilege))
+      }
+      if access.access == .write {
+        for sequence in relation.ownedSequences {
+          grants.insert(
+            Grant(
+              grantee: access.role, securable: SecurableOID(family: .sequence, oid: sequence), privilege: .usage))
+        }
+      }
+      grants.insert(
+        Grant(
+          grantee: access.role, securable: SecurableOID(family: .schema, oid: relation.schemaOID), privilege: .usage))
+      grants.insert(
+        Grant(
+          grantee: access.role, securable: SecurableOID(family: .database, oid: catalog.databaseOID),
+          privilege: .connect))
+    }
+    return grants
+  }
+}
+
+extension MetadataSession {
+  /// The desired accesses in a database: of these roles, and of every role on these securables.
+  func desiredAccesses(
+    database: Int64, roles: Set<String>, securables: Set<Int64>, everything: Bool
+  ) async throws -> DesiredState {
+    var state = DesiredState()
+    let rows = try await connection.query(
+      statement(PackageResources.desired_accesses_sql),
+      [.int8(database), .textArray(Array(roles)), .int8Array(Array(securables)), .bool(everything)]
+    ).rows
+    for row in rows {
+      let name = try row.text("role")
+      let role: RoleName
+      do { role = try RoleName(name) } catch {
+        state.invalidRoles[name] = error.message
+        continue
+      }
+      guard let kind = SecurableKind(rawValue: try row.text("kind")) else { continue }
+      state.accesses.append(
+        DesiredState.Access(
+          role: role, roleKind: try row.text("role_kind") == "user" ? .user : .audience,
+          securable: try row.int("securable_id"), oid: UInt32(truncatingIfNeeded: try row.int("oid")),
+          schemaOID: UInt32(truncatingIfNeeded: try row.int("schema_oid")), kind: kind,
+          access: try row.text("access") == "write" ? .write : .read))
+    }
+    return state
+  }
+
+  /// The role of an audience, as long as it is remembered.
+  func audienceRole(_ id: Int64) async throws -> String? {
+    try await connection.query("select role from audience where id = $1", [.int8(id)]).rows.first?.text("role")
+  }
+
+  /// The roles of users on a connection; those without an account there are left out.
+  func userRoles(identities: [Int64], connection id: Int64) async throws -> [Int64: String] {
+    let rows = try await connection.query(
+      """
+      select identity_id, role from user_role
+      where connection_id = $1 and identity_id = any ($2) and role is not null
+      """, [.int8(id), .int8Array(identities)]
+    ).rows
+    return try Dictionary(uniqueKeysWithValues: rows.map { (try $0.int("identity_id"), try $0.text("role")) })
+  }
+
+  /// The OIDs of securables, as of the last sync.
+  func relationOIDs(of securables: Set<Int64>) async throws -> [Int64: UInt32] {
+    let rows = try await connection.query(
+      "select id, oid from securable where id = any ($1) and dropped_at is null",
+      [.int8Array(Array(securables))]
+    ).rows
+    return try Dictionary(
+      uniqueKeysWithValues: rows.map { (try $0.int("id"), UInt32(truncatingIfNeeded: try $0.int("oid"))) })
+  }
+}
+

@@ -1,0 +1,119 @@
+import Logging
+import Metadata
+import Platform
+import Postgres
+
+/// A lane made ready for a batch: its connection, and a session in the target where it has one.
+package struct OpenLane: Sendable {
+  package let lane: Lane
+  package let connection: Connection
+  let session: PostgresConnection?
+
+  package func close() async { await session?.close() }
+}
+
+/// Runs batches of a lane's jobs. It knows nothing of Redis: what it is given it runs, and says what came of it.
+package struct LaneRun: Sendable {
+  let metadata: MetadataDatabase
+  let targets: Targets
+  let worker: String
+  let logger: Logger
+
+  /// Between counted attempts of a job.
+  static let retryBackoff = Backoff(base: .milliseconds(200), cap: .seconds(300))
+
+  package init(metadata: MetadataDatabase, targets: Targets, worker: String, logger: Logger) {
+    self.metadata = metadata
+    self.targets = targets
+    self.worker = worker
+    self.logger = logger
+  }
+
+  /// Opens the target before anything is claimed: of a stopped instance's jobs none has begun.
+  package func open(lane id: Int64) async throws -> OpenLane {
+    let (lane, connection) = try await metadata.read { metadata in
+      let lane = try await metadata.lane(id: id)
+      return (lane, try await metadata.connection(id: lane.connection))
+    }
+    guard lane.kind != .governance, connection.state != .deleted else {
+      return OpenLane(lane: lane, connection: connection, session: nil)
+    }
+    let session = try await targets.open(connection, database: lane.databaseName)
+    return OpenLane(lane: lane, connection: connection, session: session)
+  }
+
+  /// Runs a batch. A `TargetError` concerns all of it and says what to do with the lane; nothing was decided then.
+  package func run(_ jobs: [ClaimedJob], in open: OpenLane) async throws -> [JobResult] {
+    if open.connection.state == .deleted {
+      return jobs.map { JobResult(id: $0.id, outcome: .cancelled, error: "the connection was deleted") }
+    }
+    do {
+      switch open.lane.kind {
+      case .governance: return try await evaluate(jobs, open)
+      case .roles, .database: return try await enforce(jobs, open)
+      }
+    } catch let error as MetadataError {
+      logger.error("a batch failed", metadata: ["lane": "\(open.lane.id)", "error": "\(error)"])
+      return jobs.map { failed($0, "\(error)", "see the message") }
+    } catch let error as PostgresError where !error.isTransient && error.code == .server {
+      return try await alone(jobs, open, error)
+    }
+  }
+
+  /// A batch that failed as a whole runs job by job, so that one bad job fails alone.
+  private func alone(_ jobs: [ClaimedJob], _ open: OpenLane, _ error: PostgresError) async throws -> [JobResult] {
+    guard jobs.count > 1 else { return jobs.map { failed($0, "\(error)", "see the message; retry the job after") } }
+    let middle = jobs.count / 2
+    return try await run(Array(jobs[..<middle]), in: open) + run(Array(jobs[middle...]), in: open)
+  }
+
+  private func failed(_ job: ClaimedJob, _ error: String, _ remedy: String) -> JobResult {
+    guard job.attempt + 1 < job.maxAttempts else {
+      return JobResult(id: job.id, outcome: .discarded, error: error, remedy: remedy)
+    }
+    return JobResult(
+      id: job.id, outcome: .retryable(Self.retryBackoff.delay(failures: job.attempt + 1)), error: error, remedy: remedy)
+  }
+
+  private func evaluate(_ jobs: [ClaimedJob], _ open: OpenLane) async throws -> [JobResult] {
+    struct Summary: Encodable {
+      var audiences: Int
+      var changed: Int
+      var submitted: [String]
+    }
+    let outcome = try await metadata.transaction {
+      try await Evaluation.run(open.connection.id, parent: jobs.first?.id, in: $0)
+    }
+    let result = ResultText.json(
+      Summary(
+        audiences: outcome.audiences, changed: outcome.changedPlaces, submitted: outcome.jobs.map { "\($0.id)" }))
+    return jobs.map { JobResult(id: $0.id, outcome: .completed, result: result) }
+  }
+
+  private func enforce(_ jobs: [ClaimedJob], _ open: OpenLane) async throws -> [JobResult] {
+    guard let session = open.session else {
+      preconditionFailure("a lane of kind \(open.lane.kind) is opened with a session")
+    }
+    var results: [JobResult] = []
+    // Revokes and grants first; a sync may take longer.
+    let changes = jobs.filter { $0.kind != .sync }
+    if !changes.isEmpty {
+      switch open.lane.kind {
+      case .roles:
+        let run = RolesRun(metadata: metadata, connection: open.connection, worker: worker)
+        results += try await run.run(changes, in: session)
+      case .database:
+        guard let database = open.lane.database else { preconditionFailure("a database lane has a database") }
+        let run = DatabaseRun(
+          metadata: metadata, connection: open.connection, database: database, worker: worker)
+        results += try await run.run(changes, in: session)
+      case .governance: preconditionFailure("governance lanes do not enforce")
+      }
+    }
+    let sync = SyncRun(metadata: metadata, connection: open.connection, worker: worker)
+    for job in jobs where job.kind == .sync {
+      results.append(try await sync.run(job, lane: open.lane, in: session))
+    }
+    return results
+  }
+}

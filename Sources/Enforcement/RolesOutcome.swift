@@ -1,0 +1,81 @@
+import Governance
+import Metadata
+
+/// What a run in a roles lane came to.
+struct RolesOutcome: Sendable {
+  var failures: [RoleName: [RoleName: Failure]] = [:]
+  var statements: [String] = []
+  var dropped: [String] = []
+  /// Roles that could not be dropped, with the reason.
+  var leftovers: [String] = []
+  private(set) var notes: [String] = []
+  private(set) var roleFailures: [RoleName: Failure] = [:]
+  private(set) var added = 0
+  private(set) var removed = 0
+
+  private static let auditedBytes = 8192
+
+  var statementText: String {
+    let text = statements.joined(separator: ";\n")
+    return text.utf8.count <= Self.auditedBytes ? text : String(text.prefix(Self.auditedBytes)) + " …"
+  }
+
+  mutating func note(_ made: TargetRoles.Outcome) {
+    notes += made.notes
+    statements += made.statements
+    roleFailures = made.failures
+  }
+
+  mutating func verify(_ diff: MembershipDiff, after: [RoleName: Set<RoleName>]) {
+    for change in diff.grants {
+      for member in change.members {
+        if after[change.role]?.contains(member) == true {
+          added += 1
+        } else if failures[change.role]?[member] == nil {
+          failures[change.role, default: [:]][member] =
+            roleFailures[member] ?? roleFailures[change.role]
+            ?? Failure(
+              .permanent, "role \(member) did not become a member of \(change.role)",
+              remedy: "check that Sluice's role has ADMIN on the audience's role")
+        }
+      }
+    }
+    for change in diff.revokes {
+      for member in change.members {
+        if after[change.role]?.contains(member) != true {
+          removed += 1
+        } else if failures[change.role]?[member] == nil {
+          failures[change.role, default: [:]][member] = Failure(
+            .permanent, "role \(member) is still a member of \(change.role) after the REVOKE",
+            remedy: "another grantor made it a member: have that grantor revoke it")
+        }
+      }
+    }
+  }
+
+  private struct Summary: Encodable {
+    var members_added: Int
+    var members_removed: Int
+    var dropped_roles: [String]?
+    var leftovers: [String]?
+    var notes: [String]?
+  }
+
+  func result(of job: ClaimedJob) -> JobResult {
+    let summary = ResultText.json(
+      Summary(
+        members_added: added, members_removed: removed, dropped_roles: dropped.isEmpty ? nil : dropped,
+        leftovers: leftovers.isEmpty ? nil : leftovers, notes: notes.isEmpty ? nil : notes))
+    let all = failures.sorted { $0.key < $1.key }.flatMap { $0.value.sorted { $0.key < $1.key }.map(\.value) }
+    guard let failure = all.first(where: { $0.kind != .conflict }) ?? all.first else {
+      return JobResult(id: job.id, outcome: .completed, result: summary)
+    }
+    if failure.kind == .conflict, job.attempt + 1 < job.maxAttempts {
+      return JobResult(
+        id: job.id, outcome: .retryable(LaneRun.retryBackoff.delay(failures: job.attempt + 1)),
+        error: failure.message, remedy: failure.remedy, result: summary)
+    }
+    return JobResult(
+      id: job.id, outcome: .discarded, error: failure.message, remedy: failure.remedy, result: summary)
+  }
+}

@@ -1,0 +1,175 @@
+import Governance
+import Metadata
+import Platform
+import Postgres
+
+/// Runs the jobs of a roles lane: who is a member of which audience, and which roles are dropped. Membership changes
+/// and role drops happen nowhere else, because concurrent ones leave dangling rows behind (GRANTS.md d-1).
+struct RolesRun: Sendable {
+  let metadata: MetadataDatabase
+  let connection: Connection
+  let worker: String
+
+  /// How often it is looked whether the last database has been left.
+  private static let leavePoll: Duration = .milliseconds(500)
+
+  func run(_ jobs: [ClaimedJob], in session: PostgresConnection) async throws -> [JobResult] {
+    let outcome = try await session.transaction { session in
+      try await LaneLock.take(.roles, in: session)
+      return try await reconcile(jobs, in: session)
+    }
+    let isLeaving = jobs.contains { $0.scope.subject == .leave }
+    let hasLeft = isLeaving ? try await finishLeaving(outcome) : true
+    return jobs.map { job in
+      job.scope.subject == .leave && !hasLeft
+        ? JobResult(id: job.id, outcome: .snoozed(Self.leavePoll)) : outcome.result(of: job)
+    }
+  }
+
+  /// What should be and what is, of the audiences and roles that the jobs name.
+  struct Memberships: Sendable {
+    var desired: [RoleName: Set<RoleName>] = [:]
+    var observed: [RoleName: Set<RoleName>] = [:]
+    /// Audience roles that do not exist in the target yet.
+    var missing: Set<RoleName> = []
+
+    var diff: MembershipDiff { MembershipDiff(desired: desired, observed: observed) }
+  }
+
+  private func reconcile(_ jobs: [ClaimedJob], in session: PostgresConnection) async throws -> RolesOutcome {
+    let memberships = try await read(jobs, in: session)
+    let diff = memberships.diff
+    var outcome = RolesOutcome()
+    for change in diff.revokes { try await revoke(change, &outcome, in: session) }
+    let roles = TargetRoles(session: session)
+    var needed: [RoleName: ManagedRole.Kind] = [:]
+    for change in diff.grants {
+      for member in change.members { needed[member] = .user }
+      needed[change.role] = .audience
+    }
+    let made = try await roles.makeMissing(needed)
+    outcome.note(made)
+    for change in diff.grants { try await grant(change, made, &outcome, in: session) }
+    try await verify(memberships, &outcome, in: session)
+    for role in jobs.filter({ $0.scope.subject == .retirement }).compactMap(\.scope.role) {
+      try await retire(role, &outcome, in: session)
+    }
+    if jobs.contains(where: { $0.scope.subject == .leave }) { try await dropAll(&outcome, in: session) }
+    try await record(outcome, needed, made.made, jobs)
+    return outcome
+  }
+
+  /// Reads the memberships that jobs are about; nil names every audience of the connection (a plan, leaving).
+  func read(_ jobs: [ClaimedJob]?, in session: PostgresConnection) async throws -> Memberships {
+    let ids = jobs?.filter { $0.scope.subject == .audience }.compactMap(\.scope.audience)
+    let grantees = jobs?.filter { $0.scope.subject == .grantee }.compactMap(\.scope.role) ?? []
+    let isEverything = jobs?.contains { $0.scope.subject == .leave } ?? true
+    let rows = try await metadata.read { metadata in
+      try await metadata.connection.query(
+        statement(PackageResources.desired_members_sql),
+        [
+          .int8(connection.id), .int8Array(ids ?? []), .textArray(grantees), .bool(isEverything),
+        ]
+      ).rows
+    }
+    var memberships = Memberships()
+    for row in rows {
+      let audience = try RoleName(try row.text("role"))
+      memberships.desired[audience, default: []].formUnion(
+        // best effort: a name that PostgreSQL cannot take is reported by the jobs that grant to it directly
+        try row.textArray("members").compactMap { try? RoleName($0) })
+    }
+    let audiences = Array(memberships.desired.keys)
+    let observed = try await session.query(
+      statement(
+        await session.serverVersion >= 160_000
+          ? PackageResources.observed_members_sql : PackageResources.observed_members_15_sql),
+      [.textArray(audiences.map(\.value))])
+    for row in observed.rows {
+      memberships.observed[try RoleName(try row.text("role")), default: []].insert(
+        try RoleName(try row.text("member")))
+    }
+    let existing = try await TargetRoles(session: session).existing(audiences.map(\.value))
+    memberships.missing = Set(audiences.filter { !existing.contains($0.value) })
+    return memberships
+  }
+
+  private func revoke(
+    _ change: MembershipChange, _ outcome: inout RolesOutcome, in session: PostgresConnection
+  ) async throws {
+    try await run(try GrantStatements.render(removing: change), change, &outcome, in: session)
+  }
+
+  private func grant(
+    _ change: MembershipChange, _ made: TargetRoles.Outcome, _ outcome: inout RolesOutcome,
+    in session: PostgresConnection
+  ) async throws {
+    let members = change.members.filter { made.failures[$0] == nil }
+    guard !members.isEmpty, made.failures[change.role] == nil else { return }
+    let possible = MembershipChange(role: change.role, members: members)
+    let sql = try GrantStatements.render(adding: possible, serverVersion: await session.serverVersion)
+    try await run(sql, possible, &outcome, in: session)
+  }
+
+  /// One statement for many members; where it fails, halves, until the culprit stands alone.
+  private func run(
+    _ sql: String, _ change: MembershipChange, _ outcome: inout RolesOutcome, in session: PostgresConnection
+  ) async throws {
+    do {
+      _ = try await session.savepoint { try await $0.query(sql) }
+      outcome.statements.append(sql)
+    } catch let error as PostgresError {
+      guard await session.isInTransaction, error.code == .server else { throw error }
+      guard change.members.count > 1 else {
+        outcome.failures[change.role, default: [:]][change.members[0]] = Failure(error)
+        return
+      }
+      let middle = change.members.count / 2
+      for half in [change.members[..<middle], change.members[middle...]] {
+        let part = MembershipChange(role: change.role, members: Array(half))
+        let isGrant = sql.hasPrefix("GRANT")
+        let text =
+          isGrant
+          ? try GrantStatements.render(adding: part, serverVersion: await session.serverVersion)
+          : try GrantStatements.render(removing: part)
+        try await run(text, part, &outcome, in: session)
+      }
+    }
+  }
+
+  private func verify(
+    _ before: Memberships, _ outcome: inout RolesOutcome, in session: PostgresConnection
+  ) async throws {
+    let diff = before.diff
+    guard !diff.isEmpty else { return }
+    let after = try await session.query(
+      statement(
+        await session.serverVersion >= 160_000
+          ? PackageResources.observed_members_sql : PackageResources.observed_members_15_sql),
+      [.textArray(before.desired.keys.map(\.value))])
+    var members: [RoleName: Set<RoleName>] = [:]
+    for row in after.rows {
+      members[try RoleName(try row.text("role")), default: []].insert(try RoleName(try row.text("member")))
+    }
+    outcome.verify(diff, after: members)
+  }
+
+  private func record(
+    _ outcome: RolesOutcome, _ needed: [RoleName: ManagedRole.Kind], _ made: Set<String>, _ jobs: [ClaimedJob]
+  ) async throws {
+    // Users' roles are noted when something is granted to them directly, or when Sluice made them.
+    let roles = needed.filter { $0.value == .audience || made.contains($0.key.value) }.map {
+      ManagedRole(role: $0.key.value, kind: $0.value, made: made.contains($0.key.value) || $0.value == .audience)
+    }
+    guard !outcome.statements.isEmpty || !outcome.dropped.isEmpty else { return }
+    try await metadata.transaction { metadata in
+      try await metadata.note(roles, of: connection.id)
+      try await metadata.noteDropped(outcome.dropped, of: connection.id)
+      for role in outcome.dropped { try await metadata.removeAudience(role: role, of: connection.id) }
+      try await metadata.audit(
+        AuditEntry(
+          actor: worker, action: "apply", connection: connection.name, job: jobs.first?.id,
+          detail: ["statements": outcome.statementText, "count": "\(outcome.statements.count)"]))
+    }
+  }
+}

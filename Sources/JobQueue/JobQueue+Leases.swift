@@ -1,0 +1,133 @@
+import Platform
+import Redis
+
+extension JobQueue {
+  /// Leases the lane whose turn it is, with up to `limit` of its jobs (`longestBatch` at most).
+  package func lease(
+    worker: String, limit: Int, classes: Set<JobClass> = Set(JobClass.allCases)
+  ) async throws(JobQueueError) -> LeaseReply {
+    let asked = ContinuousClock.now
+    let reply = try await run(QueueScript.lease, leaseArguments(worker, limit, classes))
+    return try leaseReply(reply, worker: worker, asked: asked)
+  }
+
+  /// Ends a lease. Jobs that are not mentioned wait again at once; jobs of other leases are not touched.
+  ///
+  /// - Throws: `.fenced` if the lease is not current any more: nothing was changed, and its jobs run again.
+  package func settle(_ lease: Lease, _ settlements: [Int64: Settlement]) async throws(JobQueueError) {
+    _ = try await run(QueueScript.settle, settleArguments(lease, settlements, leasesNext: false))
+  }
+
+  /// Ends a lease and takes the next one in the same round trip.
+  ///
+  /// - Throws: As `settle`; a lease that was already taken is given back first.
+  package func settle(
+    _ lease: Lease, _ settlements: [Int64: Settlement], thenLeaseAs worker: String, limit: Int,
+    classes: Set<JobClass> = Set(JobClass.allCases)
+  ) async throws(JobQueueError) -> LeaseReply {
+    let calls = [
+      call(QueueScript.settle, settleArguments(lease, settlements, leasesNext: true)),
+      call(QueueScript.lease, leaseArguments(worker, limit, classes)),
+    ]
+    let asked = ContinuousClock.now
+    let replies = try await requesting { () throws(RedisError) in try await client.eval(calls) }
+    if case .error(let error) = replies[0] {
+      if case .leased(let next) = try leaseReply(replies[1], worker: worker, asked: asked) { try await release(next) }
+      throw JobQueueError(error.asError)
+    }
+    return try leaseReply(replies[1], worker: worker, asked: asked)
+  }
+
+  /// Gives a lease back, as at shutdown: its jobs wait again, and nothing counts against them.
+  package func release(_ lease: Lease) async throws(JobQueueError) { try await settle(lease, [:]) }
+
+  /// Lets a lease last `leaseTTL` from now.
+  ///
+  /// - Returns: False if it is not ours any more: stop working on it.
+  package func extend(_ lease: Lease) async throws(JobQueueError) -> Bool {
+    let reply = try await run(QueueScript.extend, fenceArguments(lease) + [leaseMilliseconds])
+    return try decoding { () throws(RedisError) in try reply.requireInteger() == 1 }
+  }
+
+  /// Parks a connection: none of its lanes is leased until `duration` has passed or it is woken; then one batch tries
+  /// it before the rest. Leases of its lanes that are out go on.
+  ///
+  /// - Parameter lease: A lease to give back in the same step.
+  /// - Throws: `.fenced` if that lease is not current; then nothing is parked.
+  package func park(
+    connection: Int64, for duration: Duration, releasing lease: Lease? = nil
+  ) async throws(JobQueueError) {
+    precondition(connection > 0, "lanes of connection 0 are parked by nobody")
+    let arguments = [LaneID.connectionText(connection), String(max(1, duration.wholeMilliseconds))]
+    _ = try await run(QueueScript.park, arguments + (lease.map(fenceArguments) ?? []))
+  }
+
+  /// Lets one batch of a parked connection try it; when that settles with a job completed or discarded, the rest follows.
+  ///
+  /// - Returns: False if the connection is not parked, or is being tried already.
+  @discardableResult
+  package func wake(connection: Int64) async throws(JobQueueError) -> Bool {
+    let reply = try await run(QueueScript.wake, [LaneID.connectionText(connection)])
+    return try decoding { () throws(RedisError) in try reply.requireInteger() == 1 }
+  }
+
+  /// Stops leasing a lane, or with nil the whole queue. What is leased goes on.
+  package func pause(lane: LaneID?) async throws(JobQueueError) {
+    _ = try await run(QueueScript.pause, [lane?.description ?? "*", "1"])
+  }
+
+  package func resume(lane: LaneID?) async throws(JobQueueError) {
+    _ = try await run(QueueScript.pause, [lane?.description ?? "*", "0"])
+  }
+}
+
+extension JobQueue {
+  private var leaseMilliseconds: String { String(configuration.leaseTTL.wholeMilliseconds) }
+
+  private func leaseArguments(_ worker: String, _ limit: Int, _ classes: Set<JobClass>) -> [String] {
+    precondition(limit > 0 && !classes.isEmpty, "a lease needs room for a job, and a class")
+    let digits = classes.sorted().map { String($0.rawValue) }.joined()
+    return [worker, String(min(limit, Self.longestBatch)), leaseMilliseconds, digits]
+  }
+
+  private func fenceArguments(_ lease: Lease) -> [String] {
+    [lease.lane.description, String(lease.fence.epoch), String(lease.fence.sequence)]
+  }
+
+  private func settleArguments(_ lease: Lease, _ settlements: [Int64: Settlement], leasesNext: Bool) -> [String] {
+    let strangers = Set(settlements.keys).subtracting(lease.jobs)
+    precondition(strangers.isEmpty, "a lease settles only its own jobs, not \(strangers.sorted())")
+    var arguments = fenceArguments(lease) + [leasesNext ? "1" : "0"]
+    for (number, settlement) in settlements { arguments += [QueuedJob.text(of: number), settlement.text] }
+    return arguments
+  }
+
+  private func leaseReply(
+    _ reply: RedisValue, worker: String, asked: ContinuousClock.Instant
+  ) throws(JobQueueError) -> LeaseReply {
+    try decoding { () throws(RedisError) in
+      let fields = try reply.requireArray(atLeast: 1)
+      if fields.count == 1 {
+        let due = try fields[0].requireInteger()
+        return .empty(nextDue: due < 0 ? nil : .milliseconds(due))
+      }
+      guard fields.count == 5, let lane = LaneID(try fields[0].requireText()) else {
+        throw RedisError(.protocolViolation, "the lease script answered with something else than a lease")
+      }
+      let fence = Fence(epoch: try fields[1].requireInteger(), sequence: try fields[2].requireInteger())
+      return .leased(
+        Lease(
+          lane: lane, fence: fence, jobs: Self.numbers(inJobs: try fields[4].requireText()), worker: worker,
+          ttl: configuration.leaseTTL, trustedUntil: Deadline(asked.advanced(by: configuration.leaseTTL)),
+          isHalfOpen: try fields[3].requireInteger() == 1))
+    }
+  }
+
+  /// Job numbers out of one string of sixteen bytes a job: class digit and number.
+  private static func numbers(inJobs text: String) -> [Int64] {
+    let digits = Array(text.utf8)
+    return stride(from: 0, to: digits.count, by: 16).map { start in
+      digits[(start + 1)..<(start + 16)].reduce(0) { $0 * 10 + Int64($1 - UInt8(ascii: "0")) }
+    }
+  }
+}

@@ -1,0 +1,122 @@
+import Testing
+
+@testable import Governance
+
+@Suite struct GrantTests {
+  static func role(_ number: Int) throws -> RoleName { try RoleName("role\(number)") }
+
+  static func randomGrants(_ generator: inout SeededGenerator, securables: Int, grantees: Int) throws -> Set<Grant> {
+    var grants: Set<Grant> = []
+    for oid in 1...securables {
+      let family = SecurableFamily.allCases[oid % 4]
+      for number in generator.subset(Array(1...grantees)) {
+        for privilege in generator.subset([Privilege.select, .insert, .usage]) {
+          let securable = SecurableOID(family: family, oid: UInt32(oid))
+          grants.insert(Grant(grantee: try role(number), securable: securable, privilege: privilege))
+        }
+      }
+    }
+    return grants
+  }
+
+  static func grants(_ securables: ClosedRange<UInt32>, _ grantees: ClosedRange<Int>) throws -> Set<Grant> {
+    var grants: Set<Grant> = []
+    for oid in securables {
+      for number in grantees {
+        let securable = SecurableOID(kind: .table, oid: oid)
+        grants.insert(Grant(grantee: try role(number), securable: securable, privilege: .select))
+      }
+    }
+    return grants
+  }
+
+  @Test(arguments: 0..<20 as Range<UInt64>)
+  func applyingTheRectanglesYieldsTheDesiredGrantsAndNothingTwice(seed: UInt64) throws {
+    var generator = SeededGenerator(seed: seed)
+    let desired = try Self.randomGrants(&generator, securables: 12, grantees: 5)
+    let observed = try Self.randomGrants(&generator, securables: 12, grantees: 5)
+    let diff = GrantDiff(desired: desired, observed: observed)
+    var state = observed
+    for grant in diff.revokeRectangles.flatMap(\.grants) {
+      #expect(state.remove(grant) != nil, "revokes what is not there: \(grant)")
+    }
+    for grant in diff.grantRectangles.flatMap(\.grants) {
+      #expect(state.insert(grant).inserted, "grants what is there already: \(grant)")
+    }
+    #expect(state == desired)
+  }
+
+  @Test func equalGrantsNeedNoStatement() throws {
+    let grants = try Self.grants(1...3, 1...3)
+    #expect(GrantDiff(desired: grants, observed: grants).isEmpty)
+    #expect(GrantRectangle.rectangles(covering: []).isEmpty)
+  }
+
+  @Test func aStatementStaysWithinItsLimitsAndOrder() throws {
+    let rectangles = GrantRectangle.rectangles(covering: try Self.grants(1...250, 1...450))
+    #expect(rectangles.count == 9)
+    #expect(rectangles.allSatisfy { $0.securables.count <= 100 && $0.grantees.count <= 200 })
+    #expect(rectangles.allSatisfy { $0.securables == $0.securables.sorted() })
+    #expect(rectangles.first?.securables.first?.oid == 1)
+    #expect(rectangles.last?.securables.last?.oid == 250)
+  }
+
+  @Test func privilegesThatGoTogetherShareAStatement() throws {
+    var grants: Set<Grant> = []
+    for privilege in AccessLevel.write.privileges(on: .table) {
+      for oid in 1...50 as ClosedRange<UInt32> {
+        let securable = SecurableOID(kind: .table, oid: oid)
+        grants.insert(Grant(grantee: try Self.role(1), securable: securable, privilege: privilege))
+      }
+    }
+    let rectangles = GrantRectangle.rectangles(covering: grants)
+    #expect(rectangles.count == 1)
+    #expect(rectangles.first?.privileges == [.select, .insert, .update, .delete, .truncate])
+  }
+
+  @Test func whatGrantsNeedComesFirstAndGoesLast() throws {
+    let role = try Self.role(1)
+    let grants = Set([
+      Grant(grantee: role, securable: SecurableOID(kind: .view, oid: 1), privilege: .select),
+      Grant(grantee: role, securable: SecurableOID(kind: .schema, oid: 2), privilege: .usage),
+      Grant(grantee: role, securable: SecurableOID(kind: .database, oid: 3), privilege: .connect),
+      Grant(grantee: role, securable: SecurableOID(kind: .sequence, oid: 4), privilege: .usage),
+    ])
+    let order = GrantDiff(desired: grants, observed: []).grantRectangles.map(\.family)
+    #expect(order == [.database, .schema, .table, .sequence])
+    #expect(GrantDiff(desired: [], observed: grants).revokeRectangles.map(\.family) == order.reversed())
+  }
+
+  @Test func membershipsAreChangedOneRoleAStatement() throws {
+    let (first, second) = (try RoleName("first"), try RoleName("second"))
+    let many = Set(try (1...1_500).map(Self.role))
+    let diff = MembershipDiff(
+      desired: [first: many, second: [try Self.role(1)]], observed: [second: [try Self.role(1), try Self.role(2)]])
+    #expect(diff.grants.map(\.role) == [first, first])
+    #expect(diff.grants.map(\.members.count) == [1_000, 500])
+    #expect(Set(diff.grants.flatMap(\.members)) == many)
+    #expect(diff.revokes == [MembershipChange(role: second, members: [try Self.role(2)])])
+    #expect(MembershipDiff(desired: [first: many], observed: [first: many]).isEmpty)
+  }
+
+  @Test(
+    arguments: [
+      (.read, .table, [.select]),
+      (.write, .table, [.select, .insert, .update, .delete, .truncate]),
+      (.write, .partitionedTable, [.select, .insert, .update, .delete, .truncate]),
+      (.write, .view, [.select, .insert, .update, .delete]),
+      (.write, .foreignTable, [.select, .insert, .update, .delete]),
+      (.write, .materializedView, [.select]), (.read, .schema, [.usage]), (.write, .database, [.connect]),
+      (.read, .sequence, []), (.write, .sequence, [.usage]),
+    ] as [(AccessLevel, SecurableKind, Set<Privilege>)])
+  func anAccessLevelIsASetOfPrivileges(_ access: AccessLevel, _ kind: SecurableKind, _ privileges: Set<Privilege>) {
+    #expect(access.privileges(on: kind) == privileges)
+  }
+
+  @Test func writingIncludesReadingOnEveryKind() {
+    for kind in SecurableKind.allCases {
+      #expect(AccessLevel.write.privileges(on: kind).isSuperset(of: AccessLevel.read.privileges(on: kind)))
+    }
+    #expect(AccessLevel.write.includes(.read) && !AccessLevel.read.includes(.write))
+  }
+}

@@ -1,0 +1,63 @@
+extension Rule {
+  static let safetyRules: [Rule] = [
+    Rule(
+      name: "an error is dropped only with a reason",
+      remedy: "Handle it, or write `// best effort: reason` above",
+      broken: SourceFile(path: "Sources/HTTP/A.swift", text: "let a = try? f()\ndo { try f() } catch {}\n"),
+      kept: SourceFile(
+        path: "Sources/HTTP/A.swift", text: "// best effort: it is a cache\nlet a = try? f()\nlet b = \"try?\""),
+      check: { file in
+        guard file.isSource, file.isSwift else { return [] }
+        let dropped = file.linesOfCode(with: #/\btry\?/#) + emptyCatches(in: file)
+        return dropped.filter { !file.comment(at: $0).contains("best effort:") }
+          .map { Finding(at: $0, "an error is dropped: \(file.lines[$0].trimmed)") }
+      }),
+    Rule(
+      name: "an unstructured task says what it outlives",
+      remedy: "Say above it what it must outlive, or make it a child task",
+      broken: SourceFile(path: "Sources/HTTP/A.swift", text: "\nTask { await f() }"),
+      kept: SourceFile(
+        path: "Sources/HTTP/A.swift", text: "// Outlives the caller: others wait too.\nlet task = Task { await f() }"),
+      check: { file in
+        guard file.isSource, file.isSwift else { return [] }
+        return file.linesOfCode(with: #/\bTask(<[^>]*>)?(\.detached)?\s*[({]/#)
+          .filter { line in !(max(0, line - 2)...line).contains { !file.comment(at: $0).trimmed.isEmpty } }
+          .map { Finding(at: $0, "a task has no comment: \(file.lines[$0].trimmed)") }
+      }),
+    Rule(
+      name: "what the compiler cannot check is proved",
+      remedy: "Write the proof above it, and name `@unchecked` or `unsafe` there",
+      broken: SourceFile(path: "Sources/HTTP/A.swift", text: "/// A handle.\nfinal class A: @unchecked Sendable {}"),
+      kept: SourceFile(
+        path: "Sources/HTTP/A.swift",
+        text: "/// `@unchecked`: never changes.\n@frozen\nfinal class A: @unchecked Sendable {}"
+      ),
+      check: { file in
+        guard file.isSwift else { return [] }
+        return [("@unchecked Sendable", "@unchecked"), ("nonisolated(unsafe)", "unsafe")].flatMap { sign, word in
+          file.code.indices.filter { file.code[$0].contains(sign) && !file.comment(at: $0).contains(word) }
+            .map { Finding(at: $0, "\(sign) without a proof") }
+        }
+      }),
+    Rule(
+      name: "tests await events",
+      remedy: "Await the event, or write `// no event: reason` above where an outside process gives none",
+      broken: SourceFile(path: "Tests/HTTPTests/A.swift", text: "try await Task.sleep(for: .seconds(1))"),
+      kept: SourceFile(path: "Tests/HTTPTests/A.swift", text: "f(\"sleep(1)\")\npg_sleep(1)"),
+      check: { file in
+        guard !file.isSource, file.isSwift else { return [] }
+        return file.linesOfCode(with: #/\b(Task\.sleep|usleep|nanosleep|sleep|Thread\.sleep)\s*\(/#)
+          .filter { !file.comment(at: $0).contains("no event:") }
+          .map { Finding(at: $0, "a test sleeps: \(file.lines[$0].trimmed)") }
+      }),
+  ]
+
+  /// The lines on which a `catch` begins that does nothing.
+  private static func emptyCatches(in file: SourceFile) -> [Int] {
+    file.linesOfCode(with: #/\bcatch\b[^{]*\{\s*\}?\s*$/#).filter { line in
+      if file.code[line].contains(#/\{\s*\}\s*$/#) { return true }
+      return file.code[(line + 1)...].first { !$0.trimmed.isEmpty }?.trimmed.hasPrefix("}") == true
+        && !file.comments[line...].prefix(3).contains { $0.contains("best effort:") }
+    }
+  }
+}
