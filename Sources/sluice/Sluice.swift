@@ -25,7 +25,7 @@ struct Sluice: AsyncParsableCommand {
         subcommands: [
           UserCommand.self, GroupCommand.self, AttributeCommand.self, PolicyCommand.self, SubscriptionCommand.self,
         ]),
-      CommandGroup(name: "Jobs", subcommands: [SubmitCommand.self, JobCommand.self]),
+      CommandGroup(name: "Jobs", subcommands: [SubmitCommand.self, JobCommand.self, QueueCommand.self]),
     ])
 
   /// Parses and runs; every way to fail ends in `Ending`.

@@ -45,7 +45,7 @@ actor DevProcesses {
     }
   }
 
-  private var pids: [String: Int32] { running.mapValues(\.pid) }
+  var pids: [String: Int32] { running.mapValues(\.pid) }
 
   private func start(_ name: String, _ command: String) async throws {
     running[name] = try await ManagedProcess.start(

@@ -61,7 +61,7 @@ struct JobShow: AsyncParsableCommand {
       }
       var record = job.record
       record.fields += [
-        .init(name: "why", value: .optional(try await JobWhereabouts(settings: settings).reason(for: job))),
+        .init(name: "why", value: .optional(try await JobWhereabouts(settings: settings).reason(for: job, on: metadata))),
         .init(name: "attempts", value: .list(attempts.map { .record($0.record) })),
       ]
       try common.output.item(record)

@@ -1,8 +1,10 @@
 import ArgumentParser
 import Foundation
+import JobQueue
 import Metadata
 import Platform
 import Postgres
+import Redis
 
 /// Turns an error into the exit status and the message of the contract; the only place that does.
 enum Ending {
@@ -29,6 +31,8 @@ enum Ending {
     case is SettingsFault: .wrongUsage
     case let error as MetadataError: error.code == .notFound ? .notFound : .failed
     case let error as PostgresError: status(of: error)
+    case let error as RedisError: status(of: error.code)
+    case let error as JobQueueError: error.code == .unavailable ? .unreachable : .failed
     case let error as PoolError: error.code == .timedOut ? .unreachable : .failed
     default: .failed
     }
@@ -39,6 +43,13 @@ enum Ending {
     switch error.code {
     case .resolve, .connect, .tls, .authentication, .connectionLost, .timedOut: .unreachable
     case .configuration: .wrongUsage
+    default: .failed
+    }
+  }
+
+  private static func status(of code: RedisError.Code) -> ExitStatus {
+    switch code {
+    case .unavailable, .timedOut: .unreachable
     default: .failed
     }
   }

@@ -36,4 +36,7 @@ enum DurationText {
     }
     return "\(milliseconds)ms"
   }
+
+  /// To whole seconds, for people.
+  static func rounded(_ duration: Duration) -> String { format(.seconds(duration.components.seconds)) }
 }

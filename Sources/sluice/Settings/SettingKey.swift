@@ -53,7 +53,7 @@ extension SettingKey {
     "drain_timeout", .duration(.zero ... .seconds(3600)), default: "25s",
     "how long a process may finish leased work after SIGTERM before it gives the rest back")
   static let concurrency = SettingKey(
-    "concurrency", .integer(1...256), default: "8", "lanes that a worker works side by side")
+    "concurrency", .integer(1...256), default: "4", "lanes that a worker works side by side")
   static let classes = SettingKey(
     "classes", .choices(["revoke", "interactive", "bulk"]), default: "revoke,interactive,bulk",
     "classes of jobs that a worker takes")
@@ -62,9 +62,21 @@ extension SettingKey {
   static let leaseTTL = SettingKey(
     "lease_ttl", .duration(.seconds(2) ... .seconds(600)), default: "30s",
     "how long a lane stays with a worker that no longer renews its lease")
+  static let outboxPoll = SettingKey(
+    "outbox_poll", .duration(.milliseconds(10) ... .seconds(60)), default: "1s",
+    "how often a scheduler looks for new jobs when no announcement comes")
+  static let firstProbe = SettingKey(
+    "first_probe", .duration(.milliseconds(100) ... .seconds(3600)), default: "1s",
+    "when a stopped instance is first asked after; later probes follow after half as long again each")
+  static let longestProbe = SettingKey(
+    "longest_probe", .duration(.seconds(1) ... .seconds(86_400)), default: "30s",
+    "the longest time between two probes of a stopped instance")
+  static let jobRetention = SettingKey(
+    "job_retention", .duration(.seconds(60) ... .seconds(3650 * 86_400)), default: "7d",
+    "how long finished jobs are kept; discarded ones stay until somebody decides")
 
   static let all: [SettingKey] = [
     .metadataURL, .redisURL, .secretKeyFile, .caFile, .logLevel, .logFormat, .health, .drainTimeout, .concurrency,
-    .classes, .batchSize, .leaseTTL,
+    .classes, .batchSize, .leaseTTL, .outboxPoll, .firstProbe, .longestProbe, .jobRetention,
   ]
 }

@@ -9,7 +9,7 @@ struct BulkSubmission {
   func run(on metadata: MetadataDatabase) async throws -> [SubmittedJob] {
     try await metadata.transaction { session in
       var jobs: [Int64: SubmittedJob] = [:]
-      var progress = Progress(total: total, what: "requests")
+      var progress = ProgressLine(total: total, what: "requests")
       try await file.forEachBatch { batch in
         for job in try await submit(batch, session) where jobs[job.id] == nil { jobs[job.id] = job }
         progress.advance(by: batch.count)

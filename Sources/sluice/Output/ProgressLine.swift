@@ -2,7 +2,7 @@ import Foundation
 
 /// How far long work has come, on standard error: a line that renews itself on a terminal, else one plain line now
 /// and then.
-struct Progress {
+struct ProgressLine {
   /// Between two plain lines.
   private static let plainInterval: Duration = .seconds(5)
   /// Between two renewals on a terminal.
