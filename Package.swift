@@ -92,5 +92,12 @@ let package = Package(
         .product(name: "Yams", package: "Yams"),
       ], swiftSettings: strict),
     tests("TidyTests", []),
+    tests("GovernanceTests", ["Governance"]),
+    tests("PostgresTests", ["Postgres", "Platform", logging]),
+    tests("LocalServersTests", ["LocalServers", "Platform"]),
+    .target(
+      name: "RedisTestKit", dependencies: ["Redis", "Platform", logging], path: "Tests/RedisTestKit", swiftSettings: strict),
+    tests("RedisTests", ["Redis", "RedisTestKit", "Platform", logging, nioCore, nioPosix]),
+    tests("JobQueueTests", ["JobQueue", "Redis", "RedisTestKit", "Platform", logging]),
   ]
 )

@@ -1,14 +1,5 @@
 import Platform
 
-/// What is served first. A lower number overtakes a higher one in the same lane and between lanes.
-package enum JobClass: Int, Sendable, CaseIterable, Comparable {
-  case revoke = 0
-  case interactive = 1
-  case bulk = 2
-
-  package static func < (left: JobClass, right: JobClass) -> Bool { left.rawValue < right.rawValue }
-}
-
 /// A job as the queue knows it: a number of the ledger, and where it runs.
 package struct QueuedJob: Sendable, Hashable {
   /// Job numbers have at most fifteen digits: they sort as text, and Lua's numbers hold them exactly.

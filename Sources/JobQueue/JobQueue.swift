@@ -14,8 +14,8 @@ package struct JobQueue: Sendable {
     package var leaseTTL: Duration
     /// The longest that `waitForWork` blocks, so that a connection that died unseen is noticed.
     package var longestWait: Duration
-    /// Workers that block now may take no longer than this to come back to a token after Redis was lost.
-    package var retryPause = Backoff(base: .milliseconds(200), cap: .seconds(1))
+    /// How long `waitForWork` pauses at most when Redis cannot be reached; the pause is drawn from its upper four fifths.
+    package var outagePause: Duration = .milliseconds(500)
 
     package init(
       prefix: String = "sluice", shard: Int = 0, leaseTTL: Duration = .seconds(30), longestWait: Duration = .seconds(5)
@@ -134,7 +134,7 @@ extension JobQueue {
       let grace = wakeClient.configuration.commandTimeout
       _ = try await wakeClient.send(command, deadline: .after(wait + grace))
     } catch {
-      let pause = min(wait, configuration.retryPause.delay(failures: 2))
+      let pause = min(wait, configuration.outagePause * Double.random(in: 0.2...1))
       try? await Task.sleep(for: pause)  // best effort: a cancelled caller goes on at once
     }
   }

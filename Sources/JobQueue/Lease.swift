@@ -1,23 +1,5 @@
 import Platform
 
-/// Which lease is the later one: the epoch comes from the ledger and rises whenever Redis lost its memory, the sequence
-/// from Redis. Results are written only under the fence that was leased.
-package struct Fence: Sendable, Hashable, Comparable, CustomStringConvertible {
-  package let epoch: Int64
-  package let sequence: Int64
-
-  package init(epoch: Int64, sequence: Int64) {
-    self.epoch = epoch
-    self.sequence = sequence
-  }
-
-  package var description: String { "\(epoch).\(sequence)" }
-
-  package static func < (left: Fence, right: Fence) -> Bool {
-    (left.epoch, left.sequence) < (right.epoch, right.sequence)
-  }
-}
-
 /// A lane, held whole by one worker, with a batch of its jobs.
 package struct Lease: Sendable, Hashable {
   package let lane: LaneID

@@ -1,3 +1,5 @@
+import Platform
+
 /// What a connection's lanes wait for, if anything.
 package enum ConnectionPhase: Sendable, Hashable {
   /// No lane is leased; nil if the time has just come.

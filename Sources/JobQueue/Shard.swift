@@ -1,3 +1,4 @@
+import Platform
 import Redis
 
 /// The keys of one shard. All carry the shard's hash tag, so that a Redis Cluster keeps them on one node.

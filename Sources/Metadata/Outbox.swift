@@ -13,9 +13,19 @@ package struct OutboxJob: Sendable {
 
 /// The outbox: jobs that Redis has not been told of.
 extension MetadataSession {
-  /// Locks up to `limit` jobs that Redis does not know yet; other schedulers skip them.
-  package func lockOutbox(limit: Int) async throws -> [OutboxJob] {
-    try await connection.query(statement(PackageResources.lock_outbox_sql), [.int8(Int64(limit))]).rows.map { row in
+  /// Key of the advisory lock under which the outbox is emptied: "SLUI" in ASCII, and 1.
+  private static let outboxLock: Int64 = 0x534C_5549_0000_0001
+  /// Key of the session lock that makes a scheduler the leader.
+  package static let leaderLock: Int64 = 0x534C_5549_0000_0002
+
+  /// Jobs that Redis does not know yet, at most `limit`; nil while another scheduler is emptying the outbox.
+  ///
+  /// One at a time by an advisory lock that lasts until the transaction ends. No row is locked: a worker may have
+  /// leased the first of these jobs before the last is enqueued, and must be able to claim it.
+  package func outbox(limit: Int) async throws -> [OutboxJob]? {
+    let locked = try await connection.query("select pg_try_advisory_xact_lock($1) as locked", [.int8(Self.outboxLock)])
+    guard try locked.rows[0].bool("locked") else { return nil }
+    return try await connection.query(statement(PackageResources.outbox_sql), [.int8(Int64(limit))]).rows.map { row in
       guard let jobClass = JobClass(rawValue: Int(try row.int("class"))) else {
         throw MetadataError(.corrupt, "job \(try row.int("id")) is of an unknown class")
       }

@@ -73,6 +73,17 @@ struct ParkTests {
     }
   }
 
+  @Test(arguments: [(Settlement.Outcome.completed, true), (.discarded, true), (.cancelled, false)])
+  func probeOpensTheConnectionIfTheInstanceDecidedAJob(outcome: Settlement.Outcome, opens: Bool) async throws {
+    try await QueueBench.run { bench async throws in
+      try await bench.enqueue(1...1, .a)
+      try await bench.queue.park(connection: 1, for: .seconds(60))
+      try await bench.queue.wake(connection: 1)
+      try await bench.queue.settle(try await bench.lease(), [1: .done(outcome)])
+      #expect(try await bench.queue.stats().phases.isEmpty == opens)
+    }
+  }
+
   @Test func crashedProbeIsFollowedByAnother() async throws {
     try await QueueBench.run { bench async throws in
       for lane in [LaneID.a, .b] { try await bench.enqueue(lane.lane * 10...lane.lane * 10 + 1, lane) }

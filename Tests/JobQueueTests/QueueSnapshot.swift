@@ -29,7 +29,7 @@ enum QueueSnapshot {
             value = ' ' .. lease.epoch .. '.' .. lease.sequence .. ' ' .. lease.worker .. ' '
               .. table.concat(lease.jobs, ',')
           end
-          if value ~= ' 0' then lines[#lines + 1] = name .. ' ' .. values[at] .. value end
+          if name ~= 'counters' or value ~= ' 0' then lines[#lines + 1] = name .. ' ' .. values[at] .. value end
         end
       end
       return lines

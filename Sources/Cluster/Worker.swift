@@ -1,0 +1,127 @@
+import Enforcement
+import JobQueue
+import Logging
+import Metadata
+import Metrics
+import Platform
+import ServiceLifecycle
+
+/// Leases lanes and works their batches, several lanes at a time. Any number of workers may run.
+///
+/// On graceful shutdown it leases nothing more and lets its batches end; cancelled, it gives them back, uncounted.
+package struct Worker: Service {
+  let configuration: WorkerConfiguration
+  let queue: JobQueue
+  let batches: BatchRun
+  let renewal: LeaseRenewal
+  let logger: Logger
+  package let progress = Progress()
+
+  package init(
+    configuration: WorkerConfiguration, queue: JobQueue, metadata: MetadataDatabase, targets: Targets, logger: Logger
+  ) {
+    self.configuration = configuration
+    self.queue = queue
+    self.logger = logger
+    renewal = LeaseRenewal(queue: queue, logger: logger)
+    batches = BatchRun(
+      configuration: configuration, queue: queue, metadata: metadata,
+      lanes: LaneRun(metadata: metadata, targets: targets, worker: configuration.name, logger: logger), logger: logger)
+  }
+
+  package func run() async throws {
+    logger.info(
+      "worker started",
+      metadata: ["worker": "\(configuration.name)", "concurrency": "\(configuration.concurrency)"])
+    await withTaskGroup(of: Void.self) { group in
+      group.addTask(executorPreference: renewal.executor) { await renewal.run() }
+      await withDiscardingTaskGroup { batchGroup in await leaseUntilShutdown(&batchGroup) }
+      renewal.stop()
+    }
+    logger.info("worker stopped", metadata: ["worker": "\(configuration.name)"])
+  }
+
+  private func leaseUntilShutdown(_ group: inout DiscardingTaskGroup) async {
+    let slots = Slots(configuration.concurrency)
+    var failures = 0
+    while !Task.isShuttingDownGracefully, !Task.isCancelled {
+      progress.note()
+      await cancelWhenGracefulShutdown { await slots.take() }
+      if Task.isShuttingDownGracefully || Task.isCancelled { break }
+      do {
+        let reply = try await queue.lease(
+          worker: configuration.name, limit: configuration.batchSize, classes: configuration.classes)
+        failures = 0
+        switch reply {
+        case .leased(let lease):
+          group.addTask {
+            await work(lease)
+            await slots.giveBack()
+          }
+        case .empty(let nextDue):
+          await slots.giveBack()
+          await waitForWork(atMost: nextDue)
+        }
+      } catch {
+        await slots.giveBack()
+        failures += 1
+        await pause(after: error, failures: failures)
+      }
+    }
+  }
+
+  private func waitForWork(atMost nextDue: Duration?) async {
+    let longest = max(nextDue ?? queue.configuration.longestWait, .milliseconds(1))
+    await cancelWhenGracefulShutdown { await queue.waitForWork(atMost: longest, classes: configuration.classes) }
+  }
+
+  private func pause(after error: JobQueueError, failures: Int) async {
+    // A scheduler is about to fill an empty Redis again: the shortest pause is enough.
+    let failures = error.code == .epochLost ? 1 : failures
+    logger.log(
+      level: failures == 1 ? .info : .warning, "cannot lease; trying again", metadata: ["error": "\(error)"])
+    let delay = configuration.outageBackoff.delay(failures: failures)
+    // best effort: a cancelled wait ends at once, and so does the loop
+    await cancelWhenGracefulShutdown { try? await Task.sleep(for: delay) }
+  }
+
+  /// Works one lease, and stops when it is lost: whoever has the lane now reads the desired state afresh.
+  private func work(_ lease: Lease) async {
+    // Lives as long as this call, which awaits it; a task of its own, so that losing the lease cancels just this batch.
+    let batch = Task { await batches.run(lease) }
+    renewal.keep(lease) { batch.cancel() }
+    await withTaskCancellationHandler { await batch.value } onCancel: { batch.cancel() }
+    renewal.forget(lease)
+  }
+}
+
+/// Room for a fixed number of batches.
+actor Slots {
+  private var free: Int
+  private var waiter: CheckedContinuation<Void, Never>?
+
+  init(_ count: Int) { free = count }
+
+  /// Waits for a free slot; only one caller at a time. A cancelled wait returns without one.
+  func take() async {
+    if free == 0 {
+      await withTaskCancellationHandler {
+        await withCheckedContinuation { waiter = $0 }
+      } onCancel: {
+        // The handler is synchronous; the hop to the actor needs a task, which ends at once.
+        Task { await self.wakeWaiter() }
+      }
+    }
+    free = max(0, free - 1)
+  }
+
+  func giveBack() {
+    free += 1
+    wakeWaiter()
+  }
+
+  private func wakeWaiter() {
+    waiter?.resume()
+    waiter = nil
+  }
+}

@@ -1,0 +1,21 @@
+/// Names of the metrics, in one place: the console, dashboards and alerts use the same.
+package enum MetricName {
+  /// Jobs whose results the ledger accepted; dimension `outcome`.
+  package static let jobsSettled = "sluice_jobs_settled_total"
+  /// Results that came under a fence that was no longer current.
+  package static let jobsStale = "sluice_jobs_stale_total"
+  /// Jobs discarded because their workers vanished too often.
+  package static let jobsPoisoned = "sluice_jobs_poisoned_total"
+  /// Connections parked; dimension `reason`.
+  package static let parks = "sluice_connection_parks_total"
+  /// Leases that a worker lost while it worked.
+  package static let leasesLost = "sluice_leases_lost_total"
+  /// Jobs copied from the outbox into Redis.
+  package static let jobsEnqueued = "sluice_jobs_enqueued_total"
+  /// Times that Redis was found without its memory.
+  package static let epochsRaised = "sluice_queue_epochs_raised_total"
+  /// Probes of instances that did not run.
+  package static let probes = "sluice_instance_probes_total"
+  /// Seconds from claim to settlement of a batch.
+  package static let batchSeconds = "sluice_batch_seconds"
+}
