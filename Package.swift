@@ -98,6 +98,13 @@ let package = Package(
     .target(
       name: "RedisTestKit", dependencies: ["Redis", "Platform", logging], path: "Tests/RedisTestKit", swiftSettings: strict),
     tests("RedisTests", ["Redis", "RedisTestKit", "Platform", logging, nioCore, nioPosix]),
+    tests("HTTPTests", ["HTTP", "Platform", nioCore, nioPosix]),
+    tests("DatabricksTests", ["Databricks", "HTTP", "LakebaseStandIn", "Platform"]),
+    tests(
+      "LakebaseStandInTests",
+      [
+        "LakebaseStandIn", "Databricks", "HTTP", "LocalServers", "Postgres", "Platform", nioCore, nioPosix, logging,
+      ]),
     tests("JobQueueTests", ["JobQueue", "Redis", "RedisTestKit", "Platform", logging]),
   ]
 )

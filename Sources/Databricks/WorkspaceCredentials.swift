@@ -1,7 +1,7 @@
 import Platform
 
 /// How Sluice signs in to a Databricks workspace: a service principal and one of its OAuth secrets.
-package struct WorkspaceCredentials: Sendable {
+package struct WorkspaceCredentials: Sendable, Hashable {
   /// `https://host`, without a path; `http` is for tests.
   package let url: String
   /// The service principal's application id; also its user name in the database.

@@ -1,5 +1,4 @@
 import Databricks
-import HTTP
 import Logging
 import Metadata
 import Platform
@@ -23,20 +22,18 @@ package struct TargetLimits: Sendable {
 package actor Targets {
   private let metadata: MetadataDatabase
   private let key: SealingKey
-  private let http: HTTPClient
+  private let workspaces: Workspaces
   private let caFile: String?
   private let limits: TargetLimits
   private let logger: Logger
-  /// By connection id; a workspace whose secret was replaced is made anew.
-  private var workspaces: [Int64: (secret: Secret, workspace: Workspace)] = [:]
 
   package init(
-    metadata: MetadataDatabase, key: SealingKey, http: HTTPClient, caFile: String?,
+    metadata: MetadataDatabase, key: SealingKey, caFile: String?,
     limits: TargetLimits = TargetLimits(), logger: Logger
   ) {
     self.metadata = metadata
     self.key = key
-    self.http = http
+    workspaces = Workspaces(caFile: caFile)
     self.caFile = caFile
     self.limits = limits
     self.logger = logger
@@ -68,7 +65,7 @@ package actor Targets {
   private func openLakebase(
     _ connection: Connection, _ secret: Secret, _ base: PostgresConfiguration
   ) async throws -> PostgresConnection {
-    let workspace = workspace(for: connection, secret)
+    let workspace = await workspace(for: connection, secret)
     let instance = try Self.reference(connection)
     var configuration = base
     for attempt in 1...2 {
@@ -113,14 +110,10 @@ package actor Targets {
     } catch let error as DatabricksError { throw Self.classify(error) }
   }
 
-  private func workspace(for connection: Connection, _ secret: Secret) -> Workspace {
-    if connection.id != 0, let known = workspaces[connection.id], known.secret == secret { return known.workspace }
-    let workspace = Workspace(
+  private func workspace(for connection: Connection, _ secret: Secret) async -> Workspace {
+    await workspaces.workspace(
       WorkspaceCredentials(
-        url: connection.workspaceURL ?? "", clientID: connection.username, clientSecret: secret),
-      http: http, retryBudget: .seconds(20))
-    if connection.id != 0 { workspaces[connection.id] = (secret, workspace) }
-    return workspace
+        url: connection.workspaceURL ?? "", clientID: connection.username, clientSecret: secret))
   }
 
   private static func reference(_ connection: Connection) throws -> InstanceReference {

@@ -20,7 +20,8 @@ package struct ExactText: Sendable, Hashable, Comparable, ExpressibleByStringLit
   }
 
   package func hash(into hasher: inout Hasher) {
-    for byte in value.utf8 { hasher.combine(byte) }
+    var text = value
+    text.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
     hasher.combine(0xFF as UInt8)
   }
 }

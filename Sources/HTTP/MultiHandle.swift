@@ -1,9 +1,10 @@
 internal import CLibcurl
+import Synchronization
 
 /// libcurl's set of transfers with its kept connections.
 ///
 /// `@unchecked`: `handle` never changes. `wake` is the one call that libcurl allows from any thread; the others are
-/// made by the transfer thread alone. The handle lives until the last reference is gone, so no wake-up can miss it.
+/// made by the transfer thread alone. `isClosed` keeps wake-ups from a handle that is gone.
 final class MultiHandle: @unchecked Sendable {
   /// How long the thread sleeps when nothing at all happens; wake-ups and libcurl's own timers cut it short.
   private static let idleMilliseconds: Int32 = 60_000
@@ -12,6 +13,7 @@ final class MultiHandle: @unchecked Sendable {
   private static let isReady: Bool = curl_global_init(Int(CURL_GLOBAL_DEFAULT)) == CURLE_OK
 
   private let handle: UnsafeMutableRawPointer
+  private let isClosed = Mutex(false)
 
   init(connectionsPerHost: Int, connectionsKept: Int) {
     guard Self.isReady, let handle = curl_multi_init() else { preconditionFailure("libcurl cannot start") }
@@ -20,9 +22,17 @@ final class MultiHandle: @unchecked Sendable {
     _ = sluice_curl_multi_set_long(handle, CURLMOPT_MAXCONNECTS, connectionsKept)
   }
 
-  deinit { curl_multi_cleanup(handle) }
+  func wake() {
+    isClosed.withLock { isClosed in
+      if !isClosed { curl_multi_wakeup(handle) }
+    }
+  }
 
-  func wake() { curl_multi_wakeup(handle) }
+  /// Closes the kept connections. The last call; transfers have been taken out before.
+  func close() {
+    isClosed.withLock { $0 = true }
+    curl_multi_cleanup(handle)
+  }
 
   func add(_ transfer: Transfer) throws(HTTPError) {
     guard curl_multi_add_handle(handle, transfer.easy) == CURLM_OK else {

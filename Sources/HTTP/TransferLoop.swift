@@ -56,6 +56,7 @@ final class TransferLoop: Sendable {
       multi.wait()
     }
     for id in transfers.keys.sorted() { end(id, &transfers) { .failure(Self.closed($0.order)) } }
+    multi.close()
   }
 
   private func begin(

@@ -106,7 +106,7 @@ import Testing
   }
 
   /// Audiences are only a form: who may what must be what evaluating every policy for every pair says.
-  @Test(arguments: 0..<20 as Range<UInt64>)
+  @Test(arguments: 0..<12 as Range<UInt64>)
   func audiencesAdmitExactlyWhomPoliciesAdmit(seed: UInt64) throws {
     var universe = Universe(seed: seed)
     let (users, tables) = (universe.users(70), universe.tables(8))

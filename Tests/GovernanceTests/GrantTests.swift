@@ -53,12 +53,12 @@ import Testing
   }
 
   @Test func aStatementStaysWithinItsLimitsAndOrder() throws {
-    let rectangles = GrantRectangle.rectangles(covering: try Self.grants(1...250, 1...450))
-    #expect(rectangles.count == 9)
+    let rectangles = GrantRectangle.rectangles(covering: try Self.grants(1...101, 1...201))
+    #expect(rectangles.count == 4)
     #expect(rectangles.allSatisfy { $0.securables.count <= 100 && $0.grantees.count <= 200 })
     #expect(rectangles.allSatisfy { $0.securables == $0.securables.sorted() })
     #expect(rectangles.first?.securables.first?.oid == 1)
-    #expect(rectangles.last?.securables.last?.oid == 250)
+    #expect(rectangles.last?.securables.last?.oid == 101)
   }
 
   @Test func privilegesThatGoTogetherShareAStatement() throws {

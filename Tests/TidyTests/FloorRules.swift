@@ -60,9 +60,9 @@ extension Rule {
   }
 
   private static func imports(of file: SourceFile) -> [(line: Int, module: String, isInternal: Bool)] {
-    file.code.enumerated().compactMap { line, code in
-      let form = #/^\s*(?:@\w+\s+)*(internal |package |public |private |fileprivate )?import\s+(?:\w+\s+(?=\w))?(\w+)/#
-      guard let found = code.firstMatch(of: form) else { return nil }
+    let form = #/^\s*(?:@\w+\s+)*(internal |package |public |private |fileprivate )?import\s+(?:\w+\s+(?=\w))?(\w+)/#
+    return file.linesOfCode(holding: ["import"]).compactMap { line in
+      guard let found = file.code[line].firstMatch(of: form) else { return nil }
       return (line, String(found.2), found.1 == "internal ")
     }
   }

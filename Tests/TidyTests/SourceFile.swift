@@ -36,8 +36,22 @@ struct SourceFile: Sendable {
   }
 
   /// The lines whose code the pattern is found in.
-  func linesOfCode(with pattern: Regex<some Any>) -> [Int] {
-    code.indices.filter { code[$0].contains(pattern) }
+  ///
+  /// - Parameter words: one of these stands in every line that the pattern can be found in; looking for them first
+  ///   takes a hundredth of the time.
+  func linesOfCode(with pattern: Regex<some Any>, words: String...) -> [Int] {
+    linesOfCode(holding: words).filter { code[$0].contains(pattern) }
+  }
+
+  /// The lines whose code one of the words stands in.
+  func linesOfCode(holding words: [String]) -> [Int] { code.indices(holding: words) }
+}
+
+extension [String] {
+  /// Where one of the words stands in the element.
+  func indices(holding words: [String]) -> [Int] {
+    // The C function: Swift's own search takes seconds for the whole repository in a debug build.
+    indices.filter { index in words.contains { strstr(self[index], $0) != nil } }
   }
 }
 

@@ -38,7 +38,7 @@ extension Rule {
         let types = declarations(in: file).filter {
           $0.type.contains(#/Entitlement|Principal|Dataset|Predicate|Daemon/#)
         }
-        let states = file.linesOfCode(with: #/\bcase\s+(queued|pending)\b/#)
+        let states = file.linesOfCode(with: #/\bcase\s+(queued|pending)\b/#, words: "queued", "pending")
         return types.map { Finding(at: $0.line, "a type is named \($0.type)") }
           + states.map { Finding(at: $0, "a state is named queued or pending") }
       }),
@@ -50,7 +50,8 @@ extension Rule {
       check: { file in
         file.linesOfCode(
           with:
-            #/\b(let|var|func|case)\s+(conn|ctx|cfg|msg|req|resp|res|stmt|tbl|usr|pwd|tmp|idx|mgr|param|params|args|cmd|cb|fn)\b/#
+            #/\b(let|var|func|case)\s+(conn|ctx|cfg|msg|req|resp|res|stmt|tbl|usr|pwd|tmp|idx|mgr|param|params|args|cmd|cb|fn)\b/#,
+          words: "let ", "var ", "func ", "case "
         ).map { Finding(at: $0, file.code[$0].trimmed) }
       }),
     Rule(
@@ -60,17 +61,18 @@ extension Rule {
       kept: SourceFile(path: "Sources/HTTP/A.swift", text: "let word = \"TO\" + \"DO\""),
       check: { file in
         if file.name.lowercased().hasPrefix("placeholder") { return [Finding(at: 0, "the file holds nothing")] }
+        let banned = #/\b(TODO|FIXME|XXX|HACK)\b/#
         let text = file.isSwift ? file.comments : file.lines
-        return text.indices.filter { text[$0].contains(#/\b(TODO|FIXME|XXX|HACK)\b/#) }
+        return text.indices(holding: ["TODO", "FIXME", "XXX", "HACK"]).filter { text[$0].contains(banned) }
           .map { Finding(at: $0, text[$0].trimmed) }
       }),
   ]
 
   private static func declarations(in file: SourceFile) -> [(line: Int, type: String)] {
-    file.code.enumerated().compactMap { line, code in
-      guard let found = code.firstMatch(of: #/\b(?:class|struct|enum|actor|protocol|typealias)\s+([A-Z]\w*)/#) else {
-        return nil
-      }
+    let form = #/\b(?:class|struct|enum|actor|protocol|typealias)\s+([A-Z]\w*)/#
+    let words = ["class", "struct", "enum", "actor", "protocol", "typealias"]
+    return file.linesOfCode(holding: words).compactMap { line in
+      guard let found = file.code[line].firstMatch(of: form) else { return nil }
       return (line, String(found.1))
     }
   }

@@ -41,7 +41,8 @@ package struct SubscriptionPolicy: Sendable, Hashable {
     effect == .grant ? self.access == access : access.includes(self.access)
   }
 
-  /// The whole policy as a YAML document in one fixed form: equal policies have equal texts.
+  /// The whole policy as a YAML document in one fixed form. A document applied again gives the same text, in whatever
+  /// order its fields and alternatives stand; another spelling of the condition gives another text, which is kept.
   package var document: String {
     var lines = ["apiVersion: sluice/v1", "kind: SubscriptionPolicy", "name: \(Self.quoted(name))"]
     lines += ["effect: \(effect.rawValue)", "access: \(access.rawValue)", "state: \(state.rawValue)", "target:"]
