@@ -15,6 +15,10 @@ extension PostgresConfiguration {
       host: host, port: parts.port, database: parts.database.isEmpty ? parts.user : parts.database, user: parts.user,
       password: parts.password.map { Secret($0) })
     self.applicationName = applicationName
+    if let text = parts.take("port") {
+      guard let number = Int(text), (1...65535).contains(number) else { throw Self.refused("its port is not a port") }
+      port = number
+    }
     hostAddress = parts.take("hostaddr")
     if let address = hostAddress, !Resolver.isNumeric(address) { throw Self.refused("hostaddr is not numeric") }
     if let seconds = parts.take("connect_timeout") {

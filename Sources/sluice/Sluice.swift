@@ -1,6 +1,50 @@
 import ArgumentParser
 
+/// The command line: the only place where the floors are put together.
 @main
 struct Sluice: AsyncParsableCommand {
-  static let configuration = CommandConfiguration(commandName: "sluice")
+  static let configuration = CommandConfiguration(
+    commandName: "sluice",
+    abstract: "Keeps who may read and write PostgreSQL tables equal to what the policies say.",
+    discussion: """
+      Try it: sluice dev --demo
+
+      Settings come from flags, then SLUICE_… variables, then the --config file, then defaults; see: sluice config show
+      Exit status: 0 done, 1 refused or failed, 2 not found, 3 timed out waiting, 64 wrong usage, 69 metadata \
+      database or Redis unreachable.
+      """,
+    version: "0.1.0",
+    groupedSubcommands: [
+      CommandGroup(
+        name: "Setting up", subcommands: [MigrateCommand.self, KeyCommand.self, ConfigCommand.self]),
+      CommandGroup(
+        name: "Tree",
+        subcommands: [TreeCommand.self, EnableCommand.self, DisableCommand.self, InheritCommand.self]),
+      CommandGroup(
+        name: "People and policies",
+        subcommands: [
+          UserCommand.self, GroupCommand.self, AttributeCommand.self, PolicyCommand.self, SubscriptionCommand.self,
+        ]),
+      CommandGroup(name: "Jobs", subcommands: [SubmitCommand.self, JobCommand.self, QueueCommand.self]),
+    ])
+
+  /// Parses and runs; every way to fail ends in `Ending`.
+  static func main() async {
+    let command: any ParsableCommand
+    do {
+      command = try parseAsRoot()
+    } catch {
+      exit(withError: error)
+    }
+    do {
+      var command = command
+      if var asynchronous = command as? any AsyncParsableCommand {
+        try await asynchronous.run()
+      } else {
+        try command.run()
+      }
+    } catch {
+      Ending.end(with: error)
+    }
+  }
 }

@@ -1,0 +1,131 @@
+import ArgumentParser
+import Metadata
+
+extension JobState: ExpressibleByArgument {}
+extension JobKind: ExpressibleByArgument {}
+
+struct JobCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "job", abstract: "The jobs of the ledger.", discussion: "Example: sluice job list --state retryable",
+    subcommands: [JobList.self, JobShow.self, JobWaitCommand.self, JobRetry.self, JobCancel.self])
+}
+
+struct JobList: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "list", abstract: "Lists jobs, newest first.",
+    discussion: "Example: sluice job list --state discarded --limit 20")
+
+  @Option(help: "available, scheduled, running, retryable, completed, discarded or cancelled.") var state: JobState?
+  @Option(help: .init("Only jobs of this lane.", valueName: "number")) var lane: Int64?
+  @Option(help: "sync, subscribe, revoke or evaluate.") var kind: JobKind?
+  @Option(help: "How many at most.") var limit = 100
+  @OptionGroup var common: CommonOptions
+
+  /// Jobs that are read at once.
+  private static let pageSize = 1000
+
+  func validate() throws {
+    if limit < 1 { throw ValidationError("--limit is at least 1.") }
+  }
+
+  func run() async throws {
+    try await common.settingOptions.withMetadata { metadata, _ in
+      var jobs: [Job] = []
+      while jobs.count < limit {
+        let (before, size) = (jobs.last?.id ?? .max, min(Self.pageSize, limit - jobs.count))
+        let page = try await metadata.read { session in
+          try await session.jobs(.init(state: state, lane: lane, kind: kind), before: before, limit: size)
+        }
+        jobs += page
+        if page.count < size { break }
+      }
+      try common.output.list(
+        jobs.map(\.record), columns: ["id", "kind", "class", "state", "lane", "about", "attempt", "created_at", "error"],
+        empty: "there are no such jobs")
+    }
+  }
+}
+
+struct JobShow: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "show", abstract: "Shows a job with every attempt, and why it is not running.",
+    discussion: "Example: sluice job show 17")
+
+  @Argument(help: "The job's number.") var id: Int64
+  @OptionGroup var common: CommonOptions
+
+  func run() async throws {
+    try await common.settingOptions.withMetadata { metadata, settings in
+      let (job, attempts) = try await metadata.read { session in
+        (try await session.job(id: id), try await session.attempts(of: id))
+      }
+      var record = job.record
+      record.fields += [
+        .init(name: "why", value: .optional(try await JobWhereabouts(settings: settings).reason(for: job, on: metadata))),
+        .init(name: "attempts", value: .list(attempts.map { .record($0.record) })),
+      ]
+      try common.output.item(record)
+    }
+  }
+}
+
+struct JobWaitCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "wait", abstract: "Waits for a job and those it leads to.",
+    discussion: "Exit 1 if one of them is discarded, 3 if time is up.\n\nExample: sluice job wait 17 --timeout 60")
+
+  @Argument(help: "The job's number.") var id: Int64
+  @Option(help: .init("How long at most, in seconds or as 5m.", valueName: "duration"),
+    transform: WaitOptions.duration)
+  var timeout: Duration?
+  @OptionGroup var common: CommonOptions
+
+  func run() async throws {
+    try await common.settingOptions.withMetadata { metadata, _ in
+      _ = try await metadata.read { try await $0.job(id: id) }
+      let outcome = try await JobWait(metadata: metadata).run([id], timeout: timeout)
+      try common.output.item(try await metadata.read { try await $0.job(id: id) }.record)
+      try outcome.present(on: common.output)
+    }
+  }
+}
+
+struct JobRetry: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "retry", abstract: "Runs a discarded or cancelled job again, as if it were new.",
+    discussion: "Example: sluice job retry 17")
+
+  @Argument(help: "The job's number.") var id: Int64
+  @OptionGroup var common: CommonOptions
+
+  func run() async throws {
+    try await common.settingOptions.withMetadata { metadata, _ in
+      let job = try await metadata.transaction { session in
+        try await session.retryJob(id: id)
+        try await session.audit(AuditEntry(actor: Operator.name, action: "job retry", job: id))
+        return try await session.job(id: id)
+      }
+      try common.output.done("job \(id) is \(job.state.rawValue)", job.record)
+    }
+  }
+}
+
+struct JobCancel: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "cancel", abstract: "Cancels a job that has not started; what it stood for stays desired.",
+    discussion: "Example: sluice job cancel 17")
+
+  @Argument(help: "The job's number.") var id: Int64
+  @OptionGroup var common: CommonOptions
+
+  func run() async throws {
+    try await common.settingOptions.withMetadata { metadata, _ in
+      let job = try await metadata.transaction { session in
+        try await session.cancelJob(id: id)
+        try await session.audit(AuditEntry(actor: Operator.name, action: "job cancel", job: id))
+        return try await session.job(id: id)
+      }
+      try common.output.done("job \(id) is \(job.state.rawValue)", job.record)
+    }
+  }
+}

@@ -1,0 +1,124 @@
+import Foundation
+import Governance
+import Yams
+
+/// Policy documents in YAML: several in a file, several files in a directory, all faults told at once.
+struct PolicyFiles {
+  /// The largest policy file that is read, in bytes.
+  static let sizeLimit = 1 << 20
+
+  private(set) var policies: [SubscriptionPolicy] = []
+  private(set) var faults: [String] = []
+  /// Where each name was defined first.
+  private var places: [String: String] = [:]
+
+  /// Reads a file, or the `.yaml` and `.yml` files of a directory in the order of their names.
+  ///
+  /// - Throws: every fault of every file, each as `file:line:column: …`; then nothing of them is to be used.
+  static func read(_ path: String) throws -> [SubscriptionPolicy] {
+    var isDirectory: ObjCBool = false
+    guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) else {
+      throw CommandFailure.notFound("there is no file or directory \(path)")
+    }
+    var files = PolicyFiles()
+    if isDirectory.boolValue {
+      let names = try FileManager.default.contentsOfDirectory(atPath: path).sorted()
+      for name in names where name.hasSuffix(".yaml") || name.hasSuffix(".yml") { files.add(file: "\(path)/\(name)") }
+    } else {
+      files.add(file: path)
+    }
+    guard files.faults.isEmpty else {
+      throw CommandFailure.refused((files.faults + ["no policy was applied"]).joined(separator: "\n"))
+    }
+    if files.policies.isEmpty && !isDirectory.boolValue {
+      throw CommandFailure.refused("\(path) holds no policy document")
+    }
+    return files.policies
+  }
+
+  mutating func add(file: String) {
+    guard let data = FileManager.default.contents(atPath: file), data.count <= Self.sizeLimit,
+      let text = String(validating: data, as: UTF8.self)
+    else {
+      faults.append("\(file): cannot be read as UTF-8 text of at most \(Self.sizeLimit) bytes")
+      return
+    }
+    add(text: text, file: file)
+  }
+
+  mutating func add(text: String, file: String) {
+    do {
+      let parser = try Parser(yaml: text)
+      while let root = try parser.nextRoot() { add(root, file: file) }
+    } catch {
+      faults.append(YAMLFault(error, file: file).description)
+    }
+  }
+
+  private mutating func add(_ root: Node, file: String) {
+    var reader = PolicyNodeReader()
+    let node = reader.node(root)
+    // A document of comments alone, as before the first `---`.
+    if case .null = node.value { return }
+    if reader.isTooLarge {
+      faults.append("\(file):\(node.position.line): the document has more than \(PolicyNodeReader.nodeLimit) parts")
+      return
+    }
+    do throws(PolicyError) {
+      let policy = try SubscriptionPolicy(document: node)
+      let place = "\(file):\(node.position.line)"
+      if let first = places[policy.name] {
+        faults.append("\(place): the policy \"\(policy.name)\" is defined at \(first) already")
+      } else {
+        places[policy.name] = place
+        policies.append(policy)
+      }
+    } catch {
+      faults += error.faults.map { Self.text($0, file: file) }
+    }
+  }
+
+  private static func text(_ fault: PolicyError.Fault, file: String) -> String {
+    let field = fault.path.isEmpty ? "" : "\(fault.path): "
+    return "\(file):\(fault.position.line):\(fault.position.column): \(field)\(fault.message)"
+  }
+}
+
+/// Turns YAML nodes into the neutral form that Governance reads.
+///
+/// Only what YAML 1.2 calls so is a boolean, a number or null: a group named `on` or `no` stays text.
+struct PolicyNodeReader {
+  /// Parts of one document; aliases can blow a small text up beyond it.
+  static let nodeLimit = 10_000
+
+  private var count = 0
+  var isTooLarge: Bool { count > Self.nodeLimit }
+
+  mutating func node(_ node: Node) -> PolicyNode {
+    count += 1
+    let position = TextPosition(line: node.mark?.line ?? 1, column: node.mark?.column ?? 1)
+    if isTooLarge { return PolicyNode(.null, at: position) }
+    switch node {
+    case .scalar(let scalar): return PolicyNode(Self.value(of: scalar), at: position)
+    case .sequence(let items): return PolicyNode(.list(items.map { self.node($0) }), at: position)
+    case .mapping(let pairs):
+      let entries = pairs.map { key, value in
+        PolicyNode.Entry(
+          key: key.string ?? "", position: TextPosition(line: key.mark?.line ?? 1, column: key.mark?.column ?? 1),
+          node: self.node(value))
+      }
+      return PolicyNode(.map(entries), at: position)
+    case .alias: return PolicyNode(.null, at: position)
+    }
+  }
+
+  private static func value(of scalar: Node.Scalar) -> PolicyNode.Value {
+    guard scalar.style == .plain else { return .string(scalar.string) }
+    switch scalar.string {
+    case "", "~", "null", "Null", "NULL": return .null
+    case "true", "True", "TRUE": return .bool(true)
+    case "false", "False", "FALSE": return .bool(false)
+    default: return Int64(scalar.string).map(PolicyNode.Value.int) ?? .string(scalar.string)
+    }
+  }
+}

@@ -1,0 +1,49 @@
+import ArgumentParser
+import Cluster
+import Platform
+
+struct WorkerCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "worker", abstract: "Takes jobs and makes the targets follow; run any number of them.",
+    discussion: """
+      SIGTERM drains: leased work is finished within --drain-timeout, or given back, uncounted.
+
+      Example: sluice worker --concurrency 16 --health :8081
+      """)
+
+  @Option(help: "Lanes worked side by side (SLUICE_CONCURRENCY).") var concurrency: String?
+  @Option(help: .init("Of revoke, interactive, bulk; all by default (SLUICE_CLASSES).", valueName: "list"))
+  var classes: String?
+  @Option(help: "Jobs of a lane taken at once (SLUICE_BATCH_SIZE).") var batchSize: String?
+  @Option(help: .init("How long a lane outlives its worker (SLUICE_LEASE_TTL).", valueName: "duration"))
+  var leaseTtl: String?
+  @Option(help: .init("How long SIGTERM waits for work (SLUICE_DRAIN_TIMEOUT).", valueName: "duration"))
+  var drainTimeout: String?
+  @Option(help: .init("Where /livez and /readyz are answered (SLUICE_HEALTH).", valueName: "host:port"))
+  var health: String?
+  @OptionGroup(title: "Settings") var options: SettingOptions
+
+  /// Connections to the metadata database beside one a batch.
+  private static let spareConnections = 4
+
+  func run() async throws {
+    let settings = try options.settings(
+      requiring: [.metadataURL, .redisURL, .secretKeyFile],
+      extra: [
+        .concurrency: concurrency, .classes: classes, .batchSize: batchSize, .leaseTTL: leaseTtl,
+        .drainTimeout: drainTimeout, .health: health,
+      ])
+    settings.startLogging()
+    var configuration = WorkerConfiguration(name: ProcessParts.processName)
+    configuration.concurrency = settings.integer(.concurrency)
+    configuration.batchSize = settings.integer(.batchSize)
+    let names = Set(settings.list(.classes))
+    configuration.classes = Set(JobClass.allCases.filter { names.contains($0.name) })
+    let parts = try await ProcessParts.open(
+      settings, label: "sluice.worker", connections: configuration.concurrency + Self.spareConnections)
+    let worker = Worker(
+      configuration: configuration, queue: parts.queue, metadata: parts.metadata, targets: parts.targets,
+      logger: parts.logger)
+    try await parts.run(worker, progress: worker.progress)
+  }
+}

@@ -1,0 +1,38 @@
+import JobQueue
+import Logging
+import Metadata
+import Platform
+import Redis
+
+/// The queue in Redis as short commands use it: to look, never to lease.
+extension Settings {
+  /// Opens the queue for `body` and closes its connections again.
+  func withQueue<Value: Sendable>(_ body: (JobQueue) async throws -> Value) async throws -> Value {
+    let configuration = try RedisConfiguration(url: secret(.redisURL), caFile: self[.caFile])
+    let logger = Logger(label: "sluice.redis")
+    let client = RedisClient(configuration: configuration, logger: logger)
+    let wakeClient = RedisClient(configuration: configuration, logger: logger)
+    let queue = JobQueue(client: client, wakeClient: wakeClient)
+    do {
+      let value = try await body(queue)
+      await client.close()
+      await wakeClient.close()
+      return value
+    } catch {
+      await client.close()
+      await wakeClient.close()
+      throw error
+    }
+  }
+}
+
+extension Job {
+  /// The job as the queue knows it.
+  var queued: QueuedJob {
+    // Governance lanes belong to no connection there: no stopped instance holds them up.
+    let connection = lane.kind == .governance ? 0 : lane.connection
+    return QueuedJob(
+      number: id, lane: LaneID(connection: connection, lane: lane.id),
+      jobClass: .init(rawValue: jobClass.rawValue) ?? .bulk)
+  }
+}

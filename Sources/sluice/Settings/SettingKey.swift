@@ -1,0 +1,82 @@
+/// One setting: its name in a config file, from which the flag and the variable follow.
+struct SettingKey: Sendable, Hashable {
+  /// What a value may look like, and what is checked before anything uses it.
+  enum Form: Sendable, Hashable {
+    case text
+    /// A URL that may hold a password; shown without it.
+    case secretURL(schemes: [String])
+    case path
+    case duration(ClosedRange<Duration>)
+    case integer(ClosedRange<Int>)
+    case choice([String])
+    case choices([String])
+    case address
+  }
+
+  let name: String
+  let form: Form
+  let defaultText: String?
+  /// One line of help: what it is for, with its unit.
+  let summary: String
+
+  init(_ name: String, _ form: Form, default defaultText: String? = nil, _ summary: String) {
+    self.name = name
+    self.form = form
+    self.defaultText = defaultText
+    self.summary = summary
+  }
+
+  var flag: String { "--" + name.replacing("_", with: "-") }
+  var variable: String { "SLUICE_" + name.uppercased() }
+}
+
+/// Every setting there is. Flags, variables, config files, `sluice config show` and the help are made from this list.
+extension SettingKey {
+  static let metadataURL = SettingKey(
+    "metadata_url", .secretURL(schemes: ["postgres", "postgresql"]),
+    "the metadata database, postgres://user:password@host:port/database")
+  static let redisURL = SettingKey(
+    "redis_url", .secretURL(schemes: ["redis", "rediss"]),
+    "the Redis that holds the queue, redis://… or rediss://user:password@host:port/database")
+  static let secretKeyFile = SettingKey(
+    "secret_key_file", .path, "the key that seals stored secrets; made by: sluice key generate")
+  static let caFile = SettingKey(
+    "ca_file", .path, "PEM file of the certificate authorities to trust instead of the system's")
+  static let logLevel = SettingKey(
+    "log_level", .choice(["trace", "debug", "info", "notice", "warning", "error", "critical"]), default: "info",
+    "the least severe level that is logged")
+  static let logFormat = SettingKey(
+    "log_format", .choice(["text", "json"]), "how log lines look; text on a terminal, else json")
+  static let health = SettingKey(
+    "health", .address, "where /livez and /readyz are answered, host:port; a port alone means loopback; unset: nowhere")
+  static let drainTimeout = SettingKey(
+    "drain_timeout", .duration(.zero ... .seconds(3600)), default: "25s",
+    "how long a process may finish leased work after SIGTERM before it gives the rest back")
+  static let concurrency = SettingKey(
+    "concurrency", .integer(1...256), default: "4", "lanes that a worker works side by side")
+  static let classes = SettingKey(
+    "classes", .choices(["revoke", "interactive", "bulk"]), default: "revoke,interactive,bulk",
+    "classes of jobs that a worker takes")
+  static let batchSize = SettingKey(
+    "batch_size", .integer(1...1000), default: "200", "jobs of a lane that a worker takes at once")
+  static let leaseTTL = SettingKey(
+    "lease_ttl", .duration(.seconds(2) ... .seconds(600)), default: "30s",
+    "how long a lane stays with a worker that no longer renews its lease")
+  static let outboxPoll = SettingKey(
+    "outbox_poll", .duration(.milliseconds(10) ... .seconds(60)), default: "1s",
+    "how often a scheduler looks for new jobs when no announcement comes")
+  static let firstProbe = SettingKey(
+    "first_probe", .duration(.milliseconds(100) ... .seconds(3600)), default: "1s",
+    "when a stopped instance is first asked after; later probes follow after half as long again each")
+  static let longestProbe = SettingKey(
+    "longest_probe", .duration(.seconds(1) ... .seconds(86_400)), default: "30s",
+    "the longest time between two probes of a stopped instance")
+  static let jobRetention = SettingKey(
+    "job_retention", .duration(.seconds(60) ... .seconds(3650 * 86_400)), default: "7d",
+    "how long finished jobs are kept; discarded ones stay until somebody decides")
+
+  static let all: [SettingKey] = [
+    .metadataURL, .redisURL, .secretKeyFile, .caFile, .logLevel, .logFormat, .health, .drainTimeout, .concurrency,
+    .classes, .batchSize, .leaseTTL, .outboxPoll, .firstProbe, .longestProbe, .jobRetention,
+  ]
+}

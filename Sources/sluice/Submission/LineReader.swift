@@ -1,0 +1,67 @@
+import Foundation
+
+/// The lines of a file, one after another, in bounded memory.
+struct LineReader: Sequence, IteratorProtocol {
+  /// Bytes that are read at once.
+  private static let chunkSize = 1 << 16
+
+  private let handle: FileHandle
+  private let path: String
+  private let lineLimit: Int
+  private var buffer = Data()
+  private var isAtEnd = false
+  /// The number of the line that was returned last; the first is 1.
+  private(set) var lineNumber = 0
+  /// Why reading ended before the end of the file.
+  private(set) var failure: CommandFailure?
+
+  /// - Parameter lineLimit: the longest line in bytes; a longer one ends the reading with a failure.
+  init(path: String, lineLimit: Int) throws {
+    guard let handle = FileHandle(forReadingAtPath: path) else {
+      throw CommandFailure.refused("cannot read \(path); check the path and its permissions")
+    }
+    self.handle = handle
+    self.path = path
+    self.lineLimit = lineLimit
+  }
+
+  mutating func next() -> Data? {
+    guard failure == nil else { return nil }
+    while true {
+      if let end = buffer.firstIndex(of: UInt8(ascii: "\n")) {
+        let line = buffer[buffer.startIndex..<end]
+        buffer = buffer[buffer.index(after: end)...]
+        return accept(line)
+      }
+      if isAtEnd {
+        guard !buffer.isEmpty else { return nil }
+        defer { buffer = Data() }
+        return accept(buffer)
+      }
+      guard buffer.count <= lineLimit else { return accept(buffer) }
+      readMore()
+    }
+  }
+
+  private mutating func accept(_ line: Data) -> Data? {
+    lineNumber += 1
+    guard line.count <= lineLimit else {
+      failure = .refused("\(path):\(lineNumber): the line is longer than \(lineLimit) bytes")
+      return nil
+    }
+    return line.last == UInt8(ascii: "\r") ? line.dropLast() : line
+  }
+
+  private mutating func readMore() {
+    do {
+      let more = try handle.read(upToCount: Self.chunkSize) ?? Data()
+      isAtEnd = more.isEmpty
+      // A fresh buffer, so that what has been read already is not kept.
+      buffer = Data(buffer) + more
+    } catch {
+      failure = .refused("cannot read \(path): \(error.localizedDescription)")
+      isAtEnd = true
+      buffer = Data()
+    }
+  }
+}

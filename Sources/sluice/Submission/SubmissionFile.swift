@@ -1,0 +1,102 @@
+import Foundation
+import Governance
+import Metadata
+import Platform
+
+/// A JSONL file of requests, read twice in bounded memory: all of it is checked before any of it is submitted.
+struct SubmissionFile: Sendable {
+  /// The longest line, in bytes.
+  static let lineLimit = 1 << 16
+  /// Faulty lines that are told; more are only counted.
+  static let faultLimit = 20
+  /// Lines that are submitted by one set of statements.
+  static let batchSize = 1000
+
+  /// The file that is read; for standard input, a copy of it.
+  let path: String
+  /// What messages call it.
+  let name: String
+  private let isCopy: Bool
+
+  /// - Parameter path: a file, or `-` for standard input, which is copied first because it is read twice.
+  init(path: String) throws {
+    guard path == "-" else {
+      self.path = path
+      name = path
+      isCopy = false
+      return
+    }
+    let copy = FileManager.default.temporaryDirectory.appendingPathComponent("sluice-\(UUID().uuidString).jsonl").path
+    try PrivateFile.create(copy, text: "")
+    guard let handle = FileHandle(forWritingAtPath: copy) else { throw CommandFailure.refused("cannot write \(copy)") }
+    while let chunk = try FileHandle.standardInput.read(upToCount: 1 << 16), !chunk.isEmpty {
+      try handle.write(contentsOf: chunk)
+    }
+    try handle.close()
+    self.path = copy
+    name = "standard input"
+    isCopy = true
+  }
+
+  /// Removes the copy of standard input.
+  func discardCopy() {
+    // best effort: a copy left in the temporary directory is readable by its owner only, and harmless
+    if isCopy { try? FileManager.default.removeItem(atPath: path) }
+  }
+
+  /// Checks every line.
+  ///
+  /// - Returns: how many requests there are.
+  /// - Throws: the faults of the first `faultLimit` faulty lines, each with its number.
+  func check() throws -> Int {
+    var count = 0
+    var faults: [String] = []
+    var faulty = 0
+    try forEachLine { number, line in
+      do throws(SubmissionLine.Fault) {
+        _ = try SubmissionLine(json: line)
+        count += 1
+      } catch {
+        faulty += 1
+        if faults.count < Self.faultLimit { faults.append("\(name):\(number): \(error)") }
+      }
+    }
+    if !faults.isEmpty { throw Self.failure(faults, of: faulty) }
+    return count
+  }
+
+  /// Hands out checked requests in batches, with the number of each line.
+  func forEachBatch(_ body: ([(number: Int, line: SubmissionLine)]) async throws -> Void) async throws {
+    var reader = try LineReader(path: path, lineLimit: Self.lineLimit)
+    var batch: [(number: Int, line: SubmissionLine)] = []
+    while let line = reader.next() {
+      if Self.isBlank(line) { continue }
+      do throws(SubmissionLine.Fault) {
+        batch.append((reader.lineNumber, try SubmissionLine(json: line)))
+      } catch {
+        throw Self.failure(["\(name):\(reader.lineNumber): \(error)"], of: 1)
+      }
+      if batch.count == Self.batchSize {
+        try await body(batch)
+        batch = []
+      }
+    }
+    if let failure = reader.failure { throw failure }
+    if !batch.isEmpty { try await body(batch) }
+  }
+
+  private func forEachLine(_ body: (Int, Data) throws -> Void) throws {
+    var reader = try LineReader(path: path, lineLimit: Self.lineLimit)
+    while let line = reader.next() {
+      if !Self.isBlank(line) { try body(reader.lineNumber, line) }
+    }
+    if let failure = reader.failure { throw failure }
+  }
+
+  private static func isBlank(_ line: Data) -> Bool { line.allSatisfy { $0 == 0x20 || $0 == 0x09 } }
+
+  static func failure(_ faults: [String], of count: Int) -> CommandFailure {
+    let more = count > faults.count ? ["and \(count - faults.count) more faulty lines"] : []
+    return .refused((faults + more + ["nothing was submitted"]).joined(separator: "\n"))
+  }
+}

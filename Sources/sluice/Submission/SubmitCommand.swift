@@ -1,0 +1,149 @@
+import ArgumentParser
+import Governance
+import Metadata
+import Platform
+
+struct SubmitCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "submit", abstract: "Changes who is subscribed to what, or asks for a sync, and submits the jobs.",
+    discussion: """
+      With --from-file every line of the file is one request:
+        {"kind":"subscribe","user":"ana","path":"prod/db/schema/table","access":"read","expires":"2027-01-01T00:00:00Z"}
+        {"kind":"revoke","user":"ana","path":"prod/db/schema/table"}
+        {"kind":"sync","path":"prod"}
+      All lines are checked before any is submitted, and all are submitted in one transaction. The same file again \
+      does no harm.
+
+      Example: sluice submit --from-file requests.jsonl --wait
+      """,
+    subcommands: [SubmitSync.self, SubmitSubscribe.self, SubmitRevoke.self])
+
+  @Option(help: .init("A JSONL file of requests; - for standard input.", valueName: "file"))
+  var fromFile: String?
+  @OptionGroup var waiting: WaitOptions
+  @OptionGroup var common: CommonOptions
+
+  func run() async throws {
+    // Not in `validate`, which runs for the subcommands too.
+    guard let fromFile else {
+      throw CommandFailure.wrongUsage("give a kind (sync, subscribe, revoke) or --from-file FILE; see: sluice submit -h")
+    }
+    let file = try SubmissionFile(path: fromFile)
+    defer { file.discardCopy() }
+    let count = try file.check()
+    try await common.settingOptions.withMetadata { metadata, _ in
+      let jobs = try await BulkSubmission(file: file, total: count).run(on: metadata)
+      let new = jobs.filter(\.isNew).count
+      try common.output.done(
+        "\(count) requests: \(new) new jobs, \(count - new) coalesced",
+        ["requests": .count(count), "new": .count(new), "coalesced": .count(count - new)])
+      try await waiting.wait(for: jobs.map(\.id), on: metadata, common.output)
+    }
+  }
+}
+
+struct SubmitSync: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "sync", abstract: "Brings the tree to what the target's catalog says.",
+    discussion: "Example: sluice submit sync prod --wait --timeout 60")
+
+  @Argument(help: .init("A connection, database, schema or table.", valueName: "path"), transform: PathText.parse)
+  var path: SecurablePath
+  @Flag(help: "Sync a connection that is not active too.") var inactive = false
+  @OptionGroup var waiting: WaitOptions
+  @OptionGroup var common: CommonOptions
+
+  func run() async throws {
+    try await common.settingOptions.withMetadata { metadata, _ in
+      let job = try await metadata.transaction { session in
+        try await session.submitSync(of: path, evenInactive: inactive)
+      }
+      try common.output.done("job \(job.id)", job.record)
+      try await waiting.wait(for: [job.id], on: metadata, common.output)
+    }
+  }
+}
+
+struct SubmitSubscribe: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "subscribe", abstract: "Subscribes a user to a data source.",
+    discussion: "Example: sluice submit subscribe --user ana --path prod/db/schema/table --access write --wait")
+
+  @Option(help: "The user's name.") var user: String
+  @Option(help: .init("The data source, connection/database/schema/table.", valueName: "path"),
+    transform: PathText.parse)
+  var path: SecurablePath
+  @Option(help: "read or write; write includes read.") var access: String?
+  @Option(help: .init("When it ends, such as 2027-01-01T00:00:00Z.", valueName: "time")) var expires: String?
+  @OptionGroup var waiting: WaitOptions
+  @OptionGroup var common: CommonOptions
+
+  func run() async throws {
+    let request = try SubmissionLine.checked(
+      kind: .subscribe, user: user, path: path, access: access, expires: expires)
+    try await SubmitOne(request: request, waiting: waiting, common: common).run()
+  }
+}
+
+struct SubmitRevoke: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "revoke", abstract: "Ends a user's subscription by hand to a data source.",
+    discussion: """
+      --access write leaves the user with read; without it everything is taken. What a policy admits stays: change \
+      the policy for that.
+
+      Example: sluice submit revoke --user ana --path prod/db/schema/table --wait
+      """)
+
+  @Option(help: "The user's name.") var user: String
+  @Option(help: .init("The data source, connection/database/schema/table.", valueName: "path"),
+    transform: PathText.parse)
+  var path: SecurablePath
+  @Option(help: "write leaves the user with read.") var access: String?
+  @OptionGroup var waiting: WaitOptions
+  @OptionGroup var common: CommonOptions
+
+  func run() async throws {
+    let request = try SubmissionLine.checked(kind: .revoke, user: user, path: path, access: access, expires: nil)
+    try await SubmitOne(request: request, waiting: waiting, common: common).run()
+  }
+}
+
+/// One subscribe or revoke: resolved, stored and submitted in one transaction.
+struct SubmitOne {
+  let request: SubscriptionRequest
+  let waiting: WaitOptions
+  let common: CommonOptions
+
+  func run() async throws {
+    try await common.settingOptions.withMetadata { metadata, _ in
+      let job = try await metadata.transaction { session in
+        let (resolved, faults) = try await session.resolve([request])
+        if let fault = faults.values.first { throw fault }
+        guard let job = try await session.apply(resolved, actor: Operator.name).first else {
+          throw CommandFailure.refused("the request led to no job")
+        }
+        return job
+      }
+      try common.output.done("job \(job.id)", job.record)
+      try await waiting.wait(for: [job.id], on: metadata, common.output)
+    }
+  }
+}
+
+extension SubmissionLine {
+  /// A request from flags; what is wrong with it is wrong usage.
+  static func checked(
+    kind: SubscriptionRequest.Kind, user: String, path: SecurablePath, access: String?, expires: String?
+  ) throws -> SubscriptionRequest {
+    do throws(Fault) {
+      return try request(kind: kind, user: user, path: path, access: access, expires: expires)
+    } catch {
+      throw CommandFailure.wrongUsage(error.description)
+    }
+  }
+}
+
+extension SubmittedJob {
+  var record: OutputRecord { ["job": .integer(id), "new": .bool(isNew)] }
+}
