@@ -13,7 +13,7 @@ package struct Scheduler: Service {
   let metadata: MetadataDatabase
   let duties: Duties
   let logger: Logger
-  package let progress = Progress()
+  package let progress = LoopProgress()
 
   package init(
     configuration: SchedulerConfiguration, queue: JobQueue, metadata: MetadataDatabase, targets: Targets,

@@ -15,7 +15,7 @@ package struct Worker: Service {
   let batches: BatchRun
   let renewal: LeaseRenewal
   let logger: Logger
-  package let progress = Progress()
+  package let progress = LoopProgress()
 
   package init(
     configuration: WorkerConfiguration, queue: JobQueue, metadata: MetadataDatabase, targets: Targets, logger: Logger
