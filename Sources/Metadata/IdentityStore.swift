@@ -157,7 +157,8 @@ extension MetadataSession {
   /// The facts that conditions are evaluated over.
   package func userFacts() async throws -> [UserFacts] {
     try await identities().map {
-      UserFacts(id: UserID(rawValue: $0.id), name: $0.name, email: $0.email, groups: $0.groups, attributes: $0.attributes)
+      UserFacts(
+        id: UserID(rawValue: $0.id), name: $0.name, email: $0.email, groups: $0.groups, attributes: $0.attributes)
     }
   }
 }

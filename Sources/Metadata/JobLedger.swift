@@ -162,7 +162,8 @@ extension MetadataSession {
     if changed == 0 {
       let job = try await job(id: id)
       throw MetadataError(
-        .refused, "job \(id) is \(job.state.rawValue); only jobs that are not running and not finished can be cancelled")
+        .refused, "job \(id) is \(job.state.rawValue); only jobs that are not running and not finished can be cancelled"
+      )
     }
     _ = try await connection.query("select pg_notify($1, $2)", [.text(Self.outcomeChannel), .text("\(id)")])
   }

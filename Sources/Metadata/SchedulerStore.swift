@@ -58,7 +58,8 @@ extension MetadataSession {
 
   /// Marks policies that have expired since the last look; true if there were any.
   package func noteExpiredPolicies() async throws -> Bool {
-    try await connection.query("update policy set expired = true where not expired and expires_at <= now()").affected > 0
+    try await connection.query("update policy set expired = true where not expired and expires_at <= now()").affected
+      > 0
   }
 
   /// Deletes finished jobs that are older than `age`, at most `limit`; their attempts go with them.

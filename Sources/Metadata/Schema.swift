@@ -36,4 +36,3 @@ package enum Schema {
     }
   }
 }
-
