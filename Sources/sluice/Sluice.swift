@@ -15,17 +15,22 @@ struct Sluice: AsyncParsableCommand {
       """,
     version: "0.1.0",
     groupedSubcommands: [
+      CommandGroup(name: "To try it", subcommands: [DevCommand.self]),
       CommandGroup(
-        name: "Setting up", subcommands: [MigrateCommand.self, KeyCommand.self, ConfigCommand.self]),
+        name: "Setting up",
+        subcommands: [MigrateCommand.self, KeyCommand.self, ConfigCommand.self, ConnectionCommand.self]),
+      CommandGroup(name: "Processes", subcommands: [SchedulerCommand.self, WorkerCommand.self]),
       CommandGroup(
-        name: "Tree",
+        name: "The tree",
         subcommands: [TreeCommand.self, EnableCommand.self, DisableCommand.self, InheritCommand.self]),
       CommandGroup(
         name: "People and policies",
         subcommands: [
           UserCommand.self, GroupCommand.self, AttributeCommand.self, PolicyCommand.self, SubscriptionCommand.self,
+          ExplainCommand.self,
         ]),
-      CommandGroup(name: "Jobs", subcommands: [SubmitCommand.self, JobCommand.self, QueueCommand.self]),
+      CommandGroup(
+        name: "Jobs", subcommands: [SubmitCommand.self, JobCommand.self, QueueCommand.self, PlanCommand.self]),
     ])
 
   /// Parses and runs; every way to fail ends in `Ending`.

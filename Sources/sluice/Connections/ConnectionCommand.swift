@@ -125,7 +125,10 @@ struct ConnectionDelete: AsyncParsableCommand {
       let sentence = force ? "connection \(name) is deleted" : "connection \(name) is deleted by \(jobs.count) jobs"
       try common.output.done(
         sentence,
-        ["name": .text(name), "jobs": .list(jobs.map { .integer($0.id) }), "state": .text(force ? "deleted" : "deleting")])
+        [
+          "name": .text(name), "jobs": .list(jobs.map { .integer($0.id) }),
+          "state": .text(force ? "deleted" : "deleting"),
+        ])
     }
   }
 

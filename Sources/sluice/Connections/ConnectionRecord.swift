@@ -16,7 +16,9 @@ extension Connection {
   }
 
   /// What a list shows of it.
-  static let columns = ["name", "kind", "state", "state_reason", "state_since", "host", "port", "database", "synced_at"]
+  static let columns = [
+    "name", "kind", "state", "state_reason", "state_since", "host", "port", "database", "synced_at",
+  ]
 
   private var instanceName: String? {
     if case .named(let name) = instance { name } else { nil }

@@ -53,7 +53,9 @@ struct ConnectionRegister: AsyncParsableCommand {
         throw ValidationError("A Lakebase instance needs --workspace-url and --client-id.")
       }
       if (instance == nil) == (endpoint == nil) { throw ValidationError("Give one of --instance and --endpoint.") }
-      if user != nil || passwordFile != nil { throw ValidationError("--user and --password-file are for --kind postgres.") }
+      if user != nil || passwordFile != nil {
+        throw ValidationError("--user and --password-file are for --kind postgres.")
+      }
     case .postgres:
       if user == nil { throw ValidationError("A plain PostgreSQL needs --user.") }
       if workspaceUrl != nil || clientId != nil || clientSecretFile != nil || instance != nil || endpoint != nil {

@@ -35,7 +35,8 @@ struct ConnectionUpdate: AsyncParsableCommand {
   func run() async throws {
     let file = clientSecretFile ?? passwordFile
     let secret = try file.map {
-      try SecretSource.read(file: $0, flag: clientSecretFile == nil ? "--password-file" : "--client-secret-file",
+      try SecretSource.read(
+        file: $0, flag: clientSecretFile == nil ? "--password-file" : "--client-secret-file",
         variable: "")
     }
     try await common.settingOptions.withMetadata(requiring: secret == nil ? [] : [.secretKeyFile]) {

@@ -78,6 +78,31 @@ struct DevSession: Sendable {
     }
   }
 
+  /// Registers the instance as `sluice connection register` does, unless an earlier run has.
+  private func register(_ servers: DevServers, _ variables: [String: String]) async throws {
+    let settings = try Settings(sources: SettingSources(flags: [:], environment: variables, file: [:]))
+    let metadata = MetadataDatabase(configuration: try settings.metadataConfiguration(), connections: 2)
+    do {
+      let known = try await metadata.read { try await $0.connections() }
+      if !known.contains(where: { $0.name == Self.demoConnection }) {
+        var draft = Connection(
+          name: Self.demoConnection, kind: .lakebase, host: servers.instance.databaseHost,
+          database: Bootstrap.database, username: DevServers.clientID)
+        draft.port = servers.workspace.gatewayPort
+        draft.workspaceURL = servers.workspace.workspaceURL
+        draft.instance = .named(servers.instance.name)
+        try await ConnectionRegistration(
+          draft: draft, secret: try directory.secret(of: DevServers.clientID), metadata: metadata,
+          settings: settings, output: Output(form: .table)
+        ).run(dryRun: false, force: false)
+      }
+      await metadata.shutDown()
+    } catch {
+      await metadata.shutDown()
+      throw error
+    }
+  }
+
   /// What other terminals and the child processes need.
   private func variables(_ servers: DevServers) -> [String: String] {
     [

@@ -40,7 +40,8 @@ struct JobList: AsyncParsableCommand {
         if page.count < size { break }
       }
       try common.output.list(
-        jobs.map(\.record), columns: ["id", "kind", "class", "state", "lane", "about", "attempt", "created_at", "error"],
+        jobs.map(\.record),
+        columns: ["id", "kind", "class", "state", "lane", "about", "attempt", "created_at", "error"],
         empty: "there are no such jobs")
     }
   }
@@ -61,7 +62,8 @@ struct JobShow: AsyncParsableCommand {
       }
       var record = job.record
       record.fields += [
-        .init(name: "why", value: .optional(try await JobWhereabouts(settings: settings).reason(for: job, on: metadata))),
+        .init(
+          name: "why", value: .optional(try await JobWhereabouts(settings: settings).reason(for: job, on: metadata))),
         .init(name: "attempts", value: .list(attempts.map { .record($0.record) })),
       ]
       try common.output.item(record)
@@ -75,7 +77,8 @@ struct JobWaitCommand: AsyncParsableCommand {
     discussion: "Exit 1 if one of them is discarded, 3 if time is up.\n\nExample: sluice job wait 17 --timeout 60")
 
   @Argument(help: "The job's number.") var id: Int64
-  @Option(help: .init("How long at most, in seconds or as 5m.", valueName: "duration"),
+  @Option(
+    help: .init("How long at most, in seconds or as 5m.", valueName: "duration"),
     transform: WaitOptions.duration)
   var timeout: Duration?
   @OptionGroup var common: CommonOptions

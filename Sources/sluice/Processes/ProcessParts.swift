@@ -2,7 +2,6 @@ import Cluster
 import Console
 import Enforcement
 import Foundation
-import HTTP
 import JobQueue
 import Logging
 import Metadata
@@ -23,7 +22,6 @@ struct ProcessParts: Sendable {
   let wake: RedisClient
   let queue: JobQueue
   let targets: Targets
-  let http: HTTPClient
   let logger: Logger
 
   /// Opens everything and checks it: the version of the schema, and that Redis does not evict.
@@ -34,15 +32,14 @@ struct ProcessParts: Sendable {
     let key = try settings.sealingKey()
     let redisConfiguration = try RedisConfiguration(url: settings.secret(.redisURL), caFile: settings[.caFile])
     let metadata = MetadataDatabase(configuration: try settings.metadataConfiguration(), connections: connections)
-    let http = HTTPClient(configuration: .init(caFile: settings[.caFile]))
     let redis = RedisClient(configuration: redisConfiguration, logger: logger)
     let wake = RedisClient(configuration: redisConfiguration, logger: logger)
     let parts = ProcessParts(
       settings: settings, metadata: metadata, redis: redis, wake: wake,
       queue: JobQueue(
         client: redis, wakeClient: wake, configuration: .init(leaseTTL: settings.duration(.leaseTTL))),
-      targets: Targets(metadata: metadata, key: key, http: http, caFile: settings[.caFile], logger: logger),
-      http: http, logger: logger)
+      targets: Targets(metadata: metadata, key: key, caFile: settings[.caFile], logger: logger),
+      logger: logger)
     do {
       try await metadata.read { try await Schema.requireCurrent($0) }
       for warning in try await redis.checkServer().warnings { logger.warning("\(warning)") }
@@ -57,11 +54,10 @@ struct ProcessParts: Sendable {
     await redis.close()
     await wake.close()
     await metadata.shutDown()
-    http.shutDown()
   }
 
   /// Runs `service` until SIGTERM or SIGINT, drains, and closes everything.
-  func run(_ service: any Service, progress: Progress) async throws {
+  func run(_ service: any Service, progress: Cluster.Progress) async throws {
     var services: [any Service] = [service]
     // First in the list is shut down last: health is answered until the end.
     if let address = settings.address(.health) { services.insert(health(address, progress), at: 0) }
@@ -82,7 +78,7 @@ struct ProcessParts: Sendable {
     }
   }
 
-  private func health(_ address: ListenAddress, _ progress: Progress) -> HealthEndpoint {
+  private func health(_ address: ListenAddress, _ progress: Cluster.Progress) -> HealthEndpoint {
     HealthEndpoint(
       address: address, logger: logger,
       liveness: {
@@ -104,7 +100,9 @@ struct ProcessParts: Sendable {
   /// Names this process in leases, in the ledger and in logs: machine and process number.
   static var processName: String {
     var buffer = [CChar](repeating: 0, count: 256)
-    let host = gethostname(&buffer, buffer.count - 1) == 0 ? String(cString: buffer) : "unknown"
+    let code = gethostname(&buffer, buffer.count - 1)
+    let bytes = buffer.prefix { $0 != 0 }.map(UInt8.init(bitPattern:))
+    let host = code == 0 ? String(decoding: bytes, as: UTF8.self) : "unknown"
     return "\(host)-\(getpid())"
   }
 }

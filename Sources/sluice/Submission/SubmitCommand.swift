@@ -26,7 +26,8 @@ struct SubmitCommand: AsyncParsableCommand {
   func run() async throws {
     // Not in `validate`, which runs for the subcommands too.
     guard let fromFile else {
-      throw CommandFailure.wrongUsage("give a kind (sync, subscribe, revoke) or --from-file FILE; see: sluice submit -h")
+      throw CommandFailure.wrongUsage(
+        "give a kind (sync, subscribe, revoke) or --from-file FILE; see: sluice submit -h")
     }
     let file = try SubmissionFile(path: fromFile)
     defer { file.discardCopy() }
@@ -70,7 +71,8 @@ struct SubmitSubscribe: AsyncParsableCommand {
     discussion: "Example: sluice submit subscribe --user ana --path prod/db/schema/table --access write --wait")
 
   @Option(help: "The user's name.") var user: String
-  @Option(help: .init("The data source, connection/database/schema/table.", valueName: "path"),
+  @Option(
+    help: .init("The data source, connection/database/schema/table.", valueName: "path"),
     transform: PathText.parse)
   var path: SecurablePath
   @Option(help: "read or write; write includes read.") var access: String?
@@ -96,7 +98,8 @@ struct SubmitRevoke: AsyncParsableCommand {
       """)
 
   @Option(help: "The user's name.") var user: String
-  @Option(help: .init("The data source, connection/database/schema/table.", valueName: "path"),
+  @Option(
+    help: .init("The data source, connection/database/schema/table.", valueName: "path"),
     transform: PathText.parse)
   var path: SecurablePath
   @Option(help: "write leaves the user with read.") var access: String?

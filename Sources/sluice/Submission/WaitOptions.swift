@@ -7,7 +7,8 @@ import Postgres
 struct WaitOptions: ParsableArguments {
   @Flag(help: "Wait for the outcome of the jobs and of those they lead to: exit 1 if one is discarded, 3 on timeout.")
   var wait = false
-  @Option(help: .init("How long to wait, in seconds or as 5m; without it as long as it takes.", valueName: "duration"),
+  @Option(
+    help: .init("How long to wait, in seconds or as 5m; without it as long as it takes.", valueName: "duration"),
     transform: WaitOptions.duration)
   var timeout: Duration?
 

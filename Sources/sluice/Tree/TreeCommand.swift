@@ -12,7 +12,8 @@ struct TreeCommand: AsyncParsableCommand {
       Example: sluice tree prod/databricks_postgres --depth 2
       """)
 
-  @Argument(help: .init("Where to begin; all connections without it.", valueName: "path"),
+  @Argument(
+    help: .init("Where to begin; all connections without it.", valueName: "path"),
     transform: PathText.parse)
   var path: SecurablePath?
   @Option(help: "How many levels below PATH.") var depth = 3

@@ -1,0 +1,58 @@
+import ArgumentParser
+import Enforcement
+import Governance
+import Metadata
+
+struct PlanCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "plan", abstract: "Prints the SQL that would bring the targets to the desired state, and runs none.",
+    discussion: """
+      It is read from the real catalogs. Exit 0 if there is nothing to do, 1 if there is.
+
+      Example: sluice plan prod
+      """)
+
+  @Argument(
+    help: .init("A connection or a database; everything without it.", valueName: "path"),
+    transform: PathText.parse)
+  var path: SecurablePath?
+  @OptionGroup var common: CommonOptions
+
+  func run() async throws {
+    try await common.settingOptions.withMetadata(requiring: [.secretKeyFile]) { metadata, settings in
+      let connections = try await metadata.read { session in
+        if let path {
+          try await session.requireExistence(of: path)
+          return [try await session.connection(named: path.connection)]
+        }
+        return try await session.connections().filter { $0.state != .inactive && $0.state != .deleting }
+      }
+      let plans = try await settings.withTargets(metadata) { targets in
+        let planner = Planner(metadata: metadata, targets: targets)
+        var plans: [PlannedStatements] = []
+        for target in connections { plans += try await planner.plan(target, database: path?.database) }
+        return plans
+      }
+      try show(plans)
+      if !plans.isEmpty { throw ExitCode(ExitStatus.failed.rawValue) }
+    }
+  }
+
+  private func show(_ plans: [PlannedStatements]) throws {
+    guard common.output.form == .table else {
+      return try common.output.list(
+        plans.map {
+          [
+            "connection": .text($0.connection), "database": .optional($0.database),
+            "statements": .texts($0.statements),
+          ]
+        })
+    }
+    if plans.isEmpty { return common.output.note("nothing to do") }
+    for plan in plans {
+      // A comment of SQL, so that the answer as a whole can be read by psql.
+      let place = plan.database.map { "database \($0)" } ?? "roles"
+      Output.standardOutput("-- \(plan.connection), \(place)\n" + plan.statements.map { "\($0);\n" }.joined())
+    }
+  }
+}

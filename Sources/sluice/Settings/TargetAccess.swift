@@ -1,0 +1,16 @@
+import Enforcement
+import Logging
+import Metadata
+import Platform
+
+/// The way to targets as short commands use it.
+extension Settings {
+  func withTargets<Value: Sendable>(
+    _ metadata: MetadataDatabase, _ body: (Targets) async throws -> Value
+  ) async throws -> Value {
+    let targets = Targets(
+      metadata: metadata, key: try sealingKey(), caFile: self[.caFile],
+      logger: Logger(label: "sluice.targets"))
+    return try await body(targets)
+  }
+}
