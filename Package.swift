@@ -107,5 +107,11 @@ let package = Package(
         "LakebaseStandIn", "Databricks", "HTTP", "LocalServers", "Postgres", "Platform", nioCore, nioPosix, logging,
       ]),
     tests("JobQueueTests", ["JobQueue", "Redis", "RedisTestKit", "Platform", logging]),
+    .target(
+      name: "SluiceTestKit",
+      dependencies: ["LocalServers", "Metadata", "Enforcement", "Postgres", "Platform", "Governance", logging],
+      path: "Tests/SluiceTestKit", swiftSettings: strict),
+    tests("MetadataTests", ["Metadata", "SluiceTestKit", "Governance", "Postgres", "Platform", logging]),
+    tests("EnforcementTests", ["Enforcement", "Metadata", "SluiceTestKit", "Governance", "Postgres", "Platform", logging]),
   ]
 )
