@@ -11,7 +11,7 @@ import Platform
 /// crash in between repeats the batch, which finds the target already as desired.
 struct BatchRun: Sendable {
   let configuration: WorkerConfiguration
-  let queue: JobQueue
+  let queue: LaneQueue
   let metadata: MetadataDatabase
   let lanes: LaneRun
   let logger: Logger

@@ -16,13 +16,13 @@ package final class LeaseRenewal: Sendable {
 
   /// The thread that `run` must be started on, as the task's preferred executor.
   package let executor = ThreadExecutor(name: "lease-renewal")
-  private let queue: JobQueue
+  private let queue: LaneQueue
   private let interval: Duration
   private let logger: Logger
   private let held = Mutex<[Fence: Held]>([:])
   private let stopSignal = StopSignal()
 
-  package init(queue: JobQueue, logger: Logger) {
+  package init(queue: LaneQueue, logger: Logger) {
     self.queue = queue
     self.logger = logger
     // Three tries before a lease ends.

@@ -9,14 +9,14 @@ import ServiceLifecycle
 /// Copies jobs from the ledger into Redis, and does the duties that need a leader. Any number of schedulers may run.
 package struct Scheduler: Service {
   let configuration: SchedulerConfiguration
-  let queue: JobQueue
+  let queue: LaneQueue
   let metadata: MetadataDatabase
   let duties: Duties
   let logger: Logger
   package let progress = LoopProgress()
 
   package init(
-    configuration: SchedulerConfiguration, queue: JobQueue, metadata: MetadataDatabase, targets: Targets,
+    configuration: SchedulerConfiguration, queue: LaneQueue, metadata: MetadataDatabase, targets: Targets,
     logger: Logger
   ) {
     self.configuration = configuration

@@ -11,14 +11,14 @@ import ServiceLifecycle
 /// On graceful shutdown it leases nothing more and lets its batches end; cancelled, it gives them back, uncounted.
 package struct Worker: Service {
   let configuration: WorkerConfiguration
-  let queue: JobQueue
+  let queue: LaneQueue
   let batches: BatchRun
   let renewal: LeaseRenewal
   let logger: Logger
   package let progress = LoopProgress()
 
   package init(
-    configuration: WorkerConfiguration, queue: JobQueue, metadata: MetadataDatabase, targets: Targets, logger: Logger
+    configuration: WorkerConfiguration, queue: LaneQueue, metadata: MetadataDatabase, targets: Targets, logger: Logger
   ) {
     self.configuration = configuration
     self.queue = queue
