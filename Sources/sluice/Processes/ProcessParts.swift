@@ -30,7 +30,7 @@ struct ProcessParts: Sendable {
   static func open(_ settings: Settings, label: String, connections: Int) async throws -> ProcessParts {
     let logger = Logger(label: label)
     let key = try settings.sealingKey()
-    let redisConfiguration = try RedisConfiguration(url: settings.secret(.redisURL), caFile: settings[.caFile])
+    let redisConfiguration = try settings.redisConfiguration()
     let metadata = MetadataDatabase(configuration: try settings.metadataConfiguration(), connections: connections)
     let redis = RedisClient(configuration: redisConfiguration, logger: logger)
     let wake = RedisClient(configuration: redisConfiguration, logger: logger)

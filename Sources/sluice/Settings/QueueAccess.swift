@@ -4,11 +4,19 @@ import Metadata
 import Platform
 import Redis
 
+extension Settings {
+  func redisConfiguration() throws -> RedisConfiguration {
+    // Authorities are for whatever speaks TLS; a Redis without it is no contradiction.
+    let isEncrypted = text(.redisURL).hasPrefix("rediss:")
+    return try RedisConfiguration(url: secret(.redisURL), caFile: isEncrypted ? self[.caFile] : nil)
+  }
+}
+
 /// The queue in Redis as short commands use it: to look, never to lease.
 extension Settings {
   /// Opens the queue for `body` and closes its connections again.
   func withQueue<Value: Sendable>(_ body: (LaneQueue) async throws -> Value) async throws -> Value {
-    let configuration = try RedisConfiguration(url: secret(.redisURL), caFile: self[.caFile])
+    let configuration = try redisConfiguration()
     let logger = Logger(label: "sluice.redis")
     let client = RedisClient(configuration: configuration, logger: logger)
     let wakeClient = RedisClient(configuration: configuration, logger: logger)
