@@ -257,3 +257,12 @@ extension Bench {
     return try await addUser("ana")
   }
 }
+
+extension Bench {
+  /// Registers the target once more.
+  package func register(name: String? = nil) async throws -> Connection {
+    try await metadata.transaction { session in
+      try await session.insert(try await self.target.connection(name: name), secret: Secret(""), key: self.key)
+    }
+  }
+}

@@ -79,7 +79,7 @@ package struct TestTarget: Sendable {
         + "grant select, insert, update, delete, truncate on \(name) to \(manager) with grant option;"
     }
     try await execute("set client_min_messages = error;" + script.joined(separator: "\n"), in: database)
-    let schemas = Set(names.map { String($0.prefix { $0 != "." }) })
+    let schemas = Set(names.map { String($0.prefixMatch(of: /"([^"]|"")*"|[^.]*/)?.output.0 ?? "") })
     for schema in schemas {
       try await execute(
         "grant usage on all sequences in schema \(schema) to \(manager) with grant option", in: database)

@@ -1,0 +1,62 @@
+import Governance
+import Metadata
+import SluiceTestKit
+import Testing
+
+@Suite(.timeLimit(.minutes(2)))
+struct LeaveTests {
+  @Test func deletingAConnectionTakesBackItsGrantsAndRolesInEveryDatabaseAndNothingElse() async throws {
+    try await Bench.run { bench in
+      let other = bench.target.otherDatabase
+      try await bench.target.createSchema("sales", in: other)
+      try await bench.target.createTables(["sales.people"], in: other)
+      let (ana, bo) = try await bench.makePolicy()
+      let stranger = "\(bench.target.prefix)_stranger"
+      try await bench.target.execute(
+        "create role \(stranger); set role \(bench.target.owner); grant select on sales.items to \(stranger), \(bo)")
+      try await bench.subscribe(ana, to: ["sales.orders"], .write)
+      try await bench.drain()
+      let audience = try #require(try await bench.audienceRoles().first)
+
+      _ = try await bench.metadata.transaction { try await $0.beginDeletion(of: bench.connection.id) }
+      try await bench.drain(now: true)
+
+      #expect(try await bench.metadata.read { try await $0.connection(id: bench.connection.id).state } == .deleted)
+      #expect(try await bench.target.roleExists(audience) == false)
+      #expect(try await bench.target.roleExists(ana) == false, "made by Sluice, and nothing refers to it")
+      #expect(try await bench.target.roleExists(bo), "somebody else granted to it")
+      #expect(try await bench.target.grants(to: bo) == ["table sales.items SELECT"])
+      #expect(try await bench.target.grants(to: stranger) == ["table sales.items SELECT"])
+    }
+  }
+
+  @Test func aRoleThatExistedBeforeIsNotDropped() async throws {
+    try await Bench.run { bench in
+      let ana = try await bench.makeSales()
+      try await bench.target.execute("create role \(ana) login")
+      try await bench.subscribe(ana, to: ["sales.orders"])
+      try await bench.drain()
+      _ = try await bench.metadata.transaction { try await $0.beginDeletion(of: bench.connection.id) }
+      try await bench.drain(now: true)
+      #expect(try await bench.target.roleExists(ana))
+      #expect(try await bench.target.grants(to: ana) == [])
+    }
+  }
+
+  @Test func aConnectionThatWasNeverSyncedIsDeletedAtOnce() async throws {
+    try await Bench.run { bench in
+      _ = try await bench.metadata.transaction { try await $0.beginDeletion(of: bench.connection.id) }
+      try await bench.drain(now: true)
+      #expect(try await bench.metadata.read { try await $0.connection(id: bench.connection.id).state } == .deleted)
+    }
+  }
+
+  @Test func theNameOfADeletedConnectionIsFree() async throws {
+    try await Bench.run { bench in
+      _ = try await bench.metadata.transaction { try await $0.beginDeletion(of: bench.connection.id) }
+      try await bench.drain(now: true)
+      let again = try await bench.register()
+      #expect(again.id != bench.connection.id)
+    }
+  }
+}

@@ -1,0 +1,103 @@
+import Metadata
+import Platform
+import Testing
+
+@Suite(.timeLimit(.minutes(2)))
+struct ClaimTests {
+  @Test func anAvailableJobIsClaimedOnce() async throws {
+    try await Fixture.run { fixture in
+      let job = try await fixture.submitOne()
+      let claim = try await fixture.claim([job])
+      #expect(claim.claimed.map(\.scope) == [.grantee("r")])
+      let stored = try await fixture.job(job)
+      #expect(stored.state == .running && stored.worker == "w" && stored.startedAt != nil)
+    }
+  }
+
+  @Test func theSameFenceMayClaimAgainAndIsNoStall() async throws {
+    try await Fixture.run { fixture in
+      let job = try await fixture.submitOne()
+      _ = try await fixture.claim([job], 1)
+      #expect(try await fixture.claim([job], 1).claimed.map(\.id) == [job])
+      #expect(try await fixture.job(job).stalls == 0)
+    }
+  }
+
+  @Test func aLaterFenceTakesOverAndCountsAStall() async throws {
+    try await Fixture.run { fixture in
+      let job = try await fixture.submitOne()
+      _ = try await fixture.claim([job], 1)
+      #expect(try await fixture.claim([job], 2).claimed.map(\.id) == [job])
+      #expect(try await fixture.job(job).stalls == 1)
+    }
+  }
+
+  @Test func anOlderFenceIsRefused() async throws {
+    try await Fixture.run { fixture in
+      let job = try await fixture.submitOne()
+      _ = try await fixture.claim([job], 2)
+      let late = try await fixture.claim([job], 1)
+      #expect(late.claimed.isEmpty && late.finished == [job])
+      #expect(try await fixture.settle(job, .completed, 2) == [job], "the later fence still holds it")
+    }
+  }
+
+  @Test func aJobWhoseWorkersVanishThreeTimesIsPoisoned() async throws {
+    try await Fixture.run { fixture in
+      let job = try await fixture.submitOne()
+      for sequence in 1...3 { #expect(try await fixture.claim([job], Int64(sequence)).claimed.count == 1) }
+      #expect(try await fixture.claim([job], 4).poisoned == [job])
+      let stored = try await fixture.job(job)
+      #expect(stored.state == .discarded && stored.remedy?.contains("sluice job retry \(job)") == true)
+    }
+  }
+
+  @Test func aJobBeforeItsTimeIsEarly() async throws {
+    try await Fixture.run { fixture in
+      let job = try await fixture.submitOne()
+      _ = try await fixture.claim([job], 1)
+      try await fixture.settle(job, .retryable(.seconds(60)), 1)
+      let claim = try await fixture.claim([job], 2)
+      let remaining = try #require(claim.early[job])
+      #expect(remaining > .seconds(50) && remaining <= .seconds(60))
+    }
+  }
+
+  @Test func finishedAndUnknownNumbersLeaveTheQueue() async throws {
+    try await Fixture.run { fixture in
+      let job = try await fixture.submitOne()
+      _ = try await fixture.claim([job], 1)
+      try await fixture.settle(job, .completed, 1)
+      #expect(try await fixture.claim([job, 999_999], 2).finished == [job, 999_999])
+    }
+  }
+
+  /// The worker that stalled may be writing its result at this very moment; it may also fail to. Until that is known
+  /// the number must stay in the queue.
+  @Test func aStalledJobWhoseRowIsLockedComesBack() async throws {
+    try await Fixture.run { fixture in
+      let job = try await fixture.submitOne()
+      _ = try await fixture.claim([job], 1)
+      try await fixture.write { old in
+        _ = try await old.settle([JobResult(id: job, outcome: .completed)], fence: Fence(epoch: 1, sequence: 1))
+        let claim = try await fixture.claim([job], 2)
+        #expect(claim.busy == [job] && claim.finished.isEmpty)
+      }
+    }
+  }
+
+  @Test func claimsOfOneLaneAtATimeNeverShareAJob() async throws {
+    try await Fixture.run { fixture in
+      let lane = try await fixture.lane()
+      let jobs = try await fixture.write { session in
+        try await session.submit(
+          (0..<200).map { JobRequest(lane: lane, kind: .revoke, jobClass: .revoke, scope: .grantee("r\($0)")) })
+      }.map(\.id)
+      async let one = fixture.claim(jobs, 1)
+      async let two = fixture.claim(jobs, 1)
+      let claims = try await [one, two]
+      let taken = claims.flatMap { $0.claimed.map(\.id) } + claims.flatMap(\.busy)
+      #expect(Set(taken) == Set(jobs))
+    }
+  }
+}

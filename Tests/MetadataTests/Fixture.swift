@@ -1,0 +1,156 @@
+import Governance
+import Metadata
+import Platform
+import Postgres
+import SluiceTestKit
+
+/// A metadata database with one connection and a small tree, without any target.
+struct Fixture: Sendable {
+  let metadata: MetadataDatabase
+  let key: SealingKey
+  let connection: Connection
+
+  /// The tree: database `main` with schema `sales` and the tables `orders` and `items`.
+  static let main = CrawledSchema(oid: 1, name: "main", owner: "o")
+  static let sales = CrawledSchema(oid: 10, name: "sales", owner: "o")
+  static let tables = [relation(100, "orders"), relation(101, "items")]
+
+  static func relation(_ oid: UInt32, _ name: String, schema: UInt32 = 10) -> CrawledRelation {
+    CrawledRelation(oid: oid, schemaOID: schema, name: name, kind: .table, owner: "o")
+  }
+
+  static func run(_ body: @Sendable (Fixture) async throws -> Void) async throws {
+    try await withMetadata { metadata in
+      let key = SealingKey.random()
+      let connection = try await metadata.transaction {
+        try await $0.insert(draft("warehouse"), secret: Secret("s3"), key: key)
+      }
+      let fixture = Fixture(metadata: metadata, key: key, connection: connection)
+      _ = try await fixture.syncDatabases([main])
+      _ = try await fixture.sync()
+      try await body(fixture)
+    }
+  }
+
+  static func draft(_ name: String) -> Connection {
+    Connection(name: name, kind: .postgres, host: "db.example", database: "main", username: "sluice")
+  }
+
+  func write<Value: Sendable>(_ body: @Sendable (MetadataSession) async throws -> Value) async throws -> Value {
+    try await metadata.transaction(body)
+  }
+
+  func read<Value: Sendable>(_ body: @Sendable (MetadataSession) async throws -> Value) async throws -> Value {
+    try await metadata.read(body)
+  }
+
+  func rows(_ sql: String, _ parameters: [PostgresValue] = []) async throws -> [PostgresRow] {
+    try await read { try await $0.connection.query(sql, parameters).rows }
+  }
+
+  func execute(_ sql: String) async throws { _ = try await read { try await $0.connection.execute(sql) } }
+}
+
+// The tree.
+extension Fixture {
+  func syncDatabases(_ found: [CrawledSchema]) async throws -> TreeChanges {
+    try await write { try await $0.syncDatabases(of: connection.id, found: found) }
+  }
+
+  func sync(
+    schemas: [CrawledSchema] = [sales], relations: [CrawledRelation] = tables, schema: Int64? = nil,
+    relation: Int64? = nil
+  ) async throws -> TreeChanges {
+    let database = try await id("warehouse/main")
+    return try await write {
+      try await $0.syncDatabase(
+        database, schema: schema, relation: relation, schemas: schemas, relations: relations)
+    }
+  }
+
+  func id(_ path: String) async throws -> Int64 {
+    try await read { try await $0.securable(at: try SecurablePath(path)).id }
+  }
+
+  /// Names below the connection, without its own.
+  func names() async throws -> [String] {
+    try await read { try await $0.securables(below: try SecurablePath("warehouse"), depth: 3) }
+      .map { $0.path.parts.dropFirst().joined(separator: "/") }
+  }
+}
+
+// Jobs.
+extension Fixture {
+  func lane() async throws -> Int64 {
+    try await read { try await $0.lane(.roles, of: connection.id).id }
+  }
+
+  func submit(_ scopes: JobScope..., kind: JobKind = .subscribe) async throws -> [SubmittedJob] {
+    let lane = try await lane()
+    return try await write { session in
+      try await session.submit(
+        scopes.map { JobRequest(lane: lane, kind: kind, jobClass: .interactive, scope: $0) })
+    }
+  }
+
+  /// One job that is available.
+  func submitOne() async throws -> Int64 { try await submit(.grantee("r"))[0].id }
+
+  func claim(_ jobs: [Int64], _ sequence: Int64 = 1, worker: String = "w") async throws -> Claim {
+    try await write { try await $0.claim(jobs, fence: Fence(epoch: 1, sequence: sequence), worker: worker) }
+  }
+
+  @discardableResult
+  func settle(_ job: Int64, _ outcome: JobResult.Outcome, _ sequence: Int64 = 1) async throws -> Set<Int64> {
+    try await write {
+      try await $0.settle(
+        [JobResult(id: job, outcome: outcome, error: outcome == .completed ? nil : "it failed")],
+        fence: Fence(epoch: 1, sequence: sequence))
+    }
+  }
+
+  func job(_ id: Int64) async throws -> Job { try await read { try await $0.job(id: id) } }
+}
+
+// People.
+extension Fixture {
+  @discardableResult
+  func addUser(_ name: String, role: String? = nil) async throws -> Int64 {
+    try await write { try await $0.addIdentity(name: name, email: nil, role: role) }
+  }
+
+  func apply(_ requests: [SubscriptionRequest]) async throws -> [SubmittedJob] {
+    try await write { session in
+      let (resolved, faults) = try await session.resolve(requests)
+      if let fault = faults.values.first { throw fault }
+      return try await session.apply(resolved, actor: "test")
+    }
+  }
+
+  func subscribe(
+    _ user: String, _ path: String = "warehouse/main/sales/orders", _ access: AccessLevel = .read,
+    expires: String? = nil
+  ) async throws -> [SubmittedJob] {
+    try await apply([
+      SubscriptionRequest(
+        kind: .subscribe, user: user, path: try SecurablePath(path), access: access, expires: expires)
+    ])
+  }
+
+  /// What is desired, as `role securable access`.
+  func desired() async throws -> [String] {
+    try await rows(
+      """
+      select a.role || ' ' || d.name || ' ' || a.access as entry
+      from desired_access a join data_source d on d.id = a.securable_id order by 1
+      """
+    ).map { try $0.text("entry") }
+  }
+
+  func applyPolicy(_ name: String, _ condition: String, effect: SubscriptionPolicy.Effect) async throws {
+    let policy = SubscriptionPolicy(
+      name: name, effect: effect, access: .read, target: PolicyTarget(connection: [try Glob("warehouse")]),
+      condition: try Condition.parse(condition))
+    _ = try await write { try await $0.apply(policy) }
+  }
+}

@@ -1,0 +1,142 @@
+import Metadata
+import Platform
+import SluiceTestKit
+import Testing
+
+@Suite(.timeLimit(.minutes(2)))
+struct OutboxTests {
+  @Test func whatIsMarkedDoesNotComeAgain() async throws {
+    try await Fixture.run { fixture in
+      let job = try await fixture.submitOne()
+      let first = try await fixture.write { session in
+        let jobs = try await session.outbox(limit: 10)
+        try await session.markEnqueued(jobs?.map(\.id) ?? [])
+        return jobs
+      }
+      #expect(first?.map(\.id) == [job])
+      #expect(first?.first?.parkedBy == fixture.connection.id)
+      #expect(try await fixture.write { try await $0.outbox(limit: 10) }?.isEmpty == true)
+    }
+  }
+
+  @Test func oneSchedulerAtATimeEmptiesIt() async throws {
+    try await Fixture.run { fixture in
+      _ = try await fixture.submitOne()
+      try await fixture.write { first in
+        _ = try await first.outbox(limit: 10)
+        #expect(try await fixture.write { try await $0.outbox(limit: 10) } == nil)
+      }
+      #expect(try await fixture.write { try await $0.outbox(limit: 10) }?.count == 1)
+    }
+  }
+
+  @Test func workersMayClaimWhatIsJustBeingEnqueued() async throws {
+    try await Fixture.run { fixture in
+      let job = try await fixture.submitOne()
+      try await fixture.write { scheduler in
+        _ = try await scheduler.outbox(limit: 10)
+        #expect(try await fixture.claim([job]).claimed.map(\.id) == [job])
+      }
+    }
+  }
+
+  @Test func governanceIsParkedByNoConnection() async throws {
+    try await Fixture.run { fixture in
+      _ = try await fixture.write { try await $0.submitEvaluations(of: [fixture.connection.id]) }
+      #expect(try await fixture.write { try await $0.outbox(limit: 10) }?.map(\.parkedBy) == [0])
+    }
+  }
+
+  @Test func aJobThatIsDueLaterSaysSo() async throws {
+    try await Fixture.run { fixture in
+      let job = try await fixture.submitOne()
+      _ = try await fixture.claim([job])
+      try await fixture.settle(job, .retryable(.seconds(60)))
+      let delay = try await fixture.write { try await $0.outbox(limit: 10) }?.first?.delay
+      #expect(delay.map { $0 > .seconds(50) } == true)
+    }
+  }
+
+  @Test func aNewEpochEnqueuesEverythingUnfinishedAgain() async throws {
+    try await Fixture.run { fixture in
+      let jobs = try await fixture.submit(.grantee("a"), .grantee("b"), .grantee("c")).map(\.id)
+      try await fixture.write { try await $0.markEnqueued(jobs) }
+      _ = try await fixture.claim([jobs[0], jobs[1]])
+      try await fixture.settle(jobs[0], .completed)
+      let before = try await fixture.read { try await $0.queueEpoch() }
+      #expect(try await fixture.write { try await $0.raiseEpoch() } == before + 1)
+      #expect(try await fixture.write { try await $0.outbox(limit: 10) }?.map(\.id) == [jobs[1], jobs[2]])
+    }
+  }
+
+  @Test func onlyOneSessionLeads() async throws {
+    try await Fixture.run { fixture in
+      try await fixture.metadata.dedicated { leader async throws in
+        #expect(try await leader.tryToLead())
+        #expect(try await leader.tryToLead(), "again")
+        let isSecond = try await fixture.metadata.dedicated { try await $0.tryToLead() }
+        #expect(isSecond == false)
+      }
+    }
+  }
+}
+
+@Suite(.timeLimit(.minutes(2)))
+struct ConnectionStateTests {
+  @Test func aChangeIsToldOnceAndItsReasonRefreshed() async throws {
+    try await Fixture.run { fixture async throws in
+      let id = fixture.connection.id
+      #expect(try await fixture.write { try await $0.setState(of: id, to: .stopped, reason: "a") })
+      #expect(try await fixture.write { try await $0.setState(of: id, to: .stopped, reason: "a") } == false)
+      #expect(try await fixture.read { try await $0.connection(id: id) }.stateReason == "a")
+    }
+  }
+
+  @Test func workersDoNotOverrideAnOperator() async throws {
+    try await Fixture.run { fixture in
+      let id = fixture.connection.id
+      _ = try await fixture.write { try await $0.setState(of: id, to: .inactive, reason: nil) }
+      #expect(
+        try await fixture.write { try await $0.setState(of: id, to: .active, reason: nil, unless: [.inactive]) }
+          == false)
+    }
+  }
+
+  @Test func aStoppedConnectionIsProbedWhenItsTimeHasCome() async throws {
+    try await Fixture.run { fixture in
+      let id = fixture.connection.id
+      _ = try await fixture.write { try await $0.setState(of: id, to: .stopped, reason: nil) }
+      #expect(try await fixture.read { try await $0.dueProbes(limit: 5) }.map(\.failures) == [0])
+      try await fixture.write { try await $0.planProbe(of: id, after: .seconds(60)) }
+      #expect(try await fixture.read { try await $0.dueProbes(limit: 5) }.isEmpty)
+      try await fixture.execute("update connection set probe_at = now()")
+      #expect(try await fixture.read { try await $0.dueProbes(limit: 5) }.map(\.failures) == [1])
+    }
+  }
+
+  @Test func aSyncIsDueAfterItsIntervalAndNotBeforeTheFirst() async throws {
+    try await Fixture.run { fixture async throws in
+      #expect(try await fixture.read { try await $0.connectionsDueForSync(limit: 5) } == [])
+      try await fixture.execute("update connection set synced_at = now() - interval '2 hours'")
+      #expect(try await fixture.read { try await $0.connectionsDueForSync(limit: 5) } == [fixture.connection.id])
+    }
+  }
+
+  @Test func anUpdateChangesWhatAnOperatorMayChange() async throws {
+    try await Fixture.run { fixture in
+      var changed = fixture.connection
+      changed.host = "elsewhere"
+      changed.syncEverySeconds = 120
+      changed.enablesNewDataSources = false
+      let update = changed
+      try await fixture.write { try await $0.update(update) }
+      let stored = try await fixture.read { try await $0.connection(named: "warehouse") }
+      #expect(stored.host == "elsewhere" && stored.syncEverySeconds == 120 && !stored.enablesNewDataSources)
+    }
+  }
+
+  @Test(arguments: ["data", "Settings", "with space", "", String(repeating: "x", count: 64)])
+  func aNameThatCannotBeAnAddressIsRefused(name: String) throws {
+    #expect(throws: MetadataError.self) { try Connection.validate(name: name) }
+  }
+}

@@ -1,0 +1,136 @@
+import Metadata
+import Platform
+import Postgres
+import Testing
+
+@Suite(.timeLimit(.minutes(2)))
+struct SettleTests {
+  @Test func aStaleFenceChangesNothing() async throws {
+    try await Fixture.run { fixture in
+      let job = try await fixture.submitOne()
+      _ = try await fixture.claim([job], 1)
+      _ = try await fixture.claim([job], 2)
+      #expect(try await fixture.settle(job, .completed, 1) == [])
+      #expect(try await fixture.job(job).state == .running)
+      #expect(try await fixture.read { try await $0.attempts(of: job) }.isEmpty)
+    }
+  }
+
+  @Test func aFailureIsCountedAndRecordedAsAnAttempt() async throws {
+    try await Fixture.run { fixture in
+      let job = try await fixture.submitOne()
+      _ = try await fixture.claim([job])
+      try await fixture.settle(job, .retryable(.seconds(5)))
+      let stored = try await fixture.job(job)
+      #expect(stored.state == .retryable && stored.attempt == 1 && stored.error == "it failed")
+      #expect(try await fixture.read { try await $0.attempts(of: job) }.map(\.outcome) == ["retryable"])
+    }
+  }
+
+  @Test func aSnoozeIsNotCounted() async throws {
+    try await Fixture.run { fixture in
+      let job = try await fixture.submitOne()
+      _ = try await fixture.claim([job])
+      try await fixture.settle(job, .snoozed(.seconds(5)))
+      let stored = try await fixture.job(job)
+      #expect(stored.state == .scheduled && stored.attempt == 0)
+    }
+  }
+
+  @Test(arguments: [
+    (JobResult.Outcome.completed, JobState.completed), (.discarded, .discarded), (.cancelled, .cancelled),
+  ])
+  func aFinalOutcomeFinishes(outcome: JobResult.Outcome, state: JobState) async throws {
+    try await Fixture.run { fixture in
+      let job = try await fixture.submitOne()
+      _ = try await fixture.claim([job])
+      try await fixture.settle(job, outcome)
+      let stored = try await fixture.job(job)
+      #expect(stored.state == state && stored.finishedAt != nil)
+    }
+  }
+
+  @Test func settlingTwiceUnderOneFenceChangesNothingTheSecondTime() async throws {
+    try await Fixture.run { fixture in
+      let job = try await fixture.submitOne()
+      _ = try await fixture.claim([job])
+      #expect(try await fixture.settle(job, .completed) == [job])
+      #expect(try await fixture.settle(job, .discarded) == [])
+      #expect(try await fixture.job(job).state == .completed)
+    }
+  }
+
+  @Test func aReleaseIsAsIfNothingHadHappened() async throws {
+    try await Fixture.run { fixture in
+      let job = try await fixture.submitOne()
+      _ = try await fixture.claim([job], 1)
+      try await fixture.write { try await $0.release([job], fence: Fence(epoch: 1, sequence: 1)) }
+      let stored = try await fixture.job(job)
+      #expect(stored.state == .available && stored.attempt == 0 && stored.stalls == 0 && stored.worker == nil)
+      #expect(try await fixture.claim([job], 2).claimed.count == 1)
+      #expect(try await fixture.job(job).stalls == 0)
+    }
+  }
+
+  @Test func aReleaseUnderAStaleFenceLeavesTheJobWithItsNewWorker() async throws {
+    try await Fixture.run { fixture in
+      let job = try await fixture.submitOne()
+      _ = try await fixture.claim([job], 1)
+      _ = try await fixture.claim([job], 2)
+      try await fixture.write { try await $0.release([job], fence: Fence(epoch: 1, sequence: 1)) }
+      #expect(try await fixture.job(job).state == .running)
+    }
+  }
+
+  @Test func aDiscardedJobIsRetriedAsIfNew() async throws {
+    try await Fixture.run { fixture in
+      let job = try await fixture.submitOne()
+      _ = try await fixture.claim([job])
+      try await fixture.settle(job, .discarded)
+      try await fixture.write { try await $0.retryJob(id: job) }
+      let stored = try await fixture.job(job)
+      #expect(stored.state == .available && stored.attempt == 0 && stored.error == nil && !stored.isEnqueued)
+    }
+  }
+
+  @Test func aCompletedJobIsNotRetried() async throws {
+    try await Fixture.run { fixture in
+      let job = try await fixture.submitOne()
+      _ = try await fixture.claim([job])
+      try await fixture.settle(job, .completed)
+      let error = await #expect(throws: MetadataError.self) {
+        try await fixture.write { try await $0.retryJob(id: job) }
+      }
+      #expect(error?.code == .refused && error?.message.contains("completed") == true)
+    }
+  }
+
+  @Test func aCancelledJobLeavesRoomForANewOne() async throws {
+    try await Fixture.run { fixture in
+      let job = try await fixture.submitOne()
+      try await fixture.write { try await $0.cancelJob(id: job) }
+      #expect(try await fixture.job(job).state == .cancelled)
+      #expect(try await fixture.submit(.grantee("r"))[0].isNew)
+    }
+  }
+
+  @Test func aRunningJobIsNotCancelled() async throws {
+    try await Fixture.run { fixture in
+      let job = try await fixture.submitOne()
+      _ = try await fixture.claim([job])
+      await #expect(throws: MetadataError.self) { try await fixture.write { try await $0.cancelJob(id: job) } }
+    }
+  }
+
+  @Test func pruningKeepsDeadLetters() async throws {
+    try await Fixture.run { fixture in
+      let jobs = try await fixture.submit(.grantee("a"), .grantee("b")).map(\.id)
+      _ = try await fixture.claim(jobs)
+      try await fixture.settle(jobs[0], .completed)
+      try await fixture.settle(jobs[1], .discarded)
+      try await fixture.execute("update job set finished_at = now() - interval '2 days'")
+      #expect(try await fixture.write { try await $0.pruneJobs(olderThan: .seconds(86_400), limit: 10) } == 1)
+      #expect(try await fixture.job(jobs[1]).state == .discarded)
+    }
+  }
+}
