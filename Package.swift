@@ -96,7 +96,8 @@ let package = Package(
     tests("PostgresTests", ["Postgres", "Platform", logging]),
     tests("LocalServersTests", ["LocalServers", "Platform"]),
     .target(
-      name: "RedisTestKit", dependencies: ["Redis", "Platform", logging], path: "Tests/RedisTestKit", swiftSettings: strict),
+      name: "RedisTestKit", dependencies: ["Redis", "Platform", logging], path: "Tests/RedisTestKit",
+      swiftSettings: strict),
     tests("RedisTests", ["Redis", "RedisTestKit", "Platform", logging, nioCore, nioPosix]),
     tests("HTTPTests", ["HTTP", "Platform", nioCore, nioPosix]),
     tests("DatabricksTests", ["Databricks", "HTTP", "LakebaseStandIn", "Platform"]),
@@ -106,5 +107,11 @@ let package = Package(
         "LakebaseStandIn", "Databricks", "HTTP", "LocalServers", "Postgres", "Platform", nioCore, nioPosix, logging,
       ]),
     tests("JobQueueTests", ["JobQueue", "Redis", "RedisTestKit", "Platform", logging]),
+    .target(
+      name: "SluiceTestKit",
+      dependencies: ["LocalServers", "Metadata", "Enforcement", "Postgres", "Platform", "Governance", logging],
+      path: "Tests/SluiceTestKit", swiftSettings: strict),
+    tests("MetadataTests", ["Metadata", "SluiceTestKit", "Governance", "Postgres", "Platform", logging]),
+    tests("EnforcementTests", ["Enforcement", "Metadata", "SluiceTestKit", "Governance", "Postgres", "Platform", logging]),
   ]
 )

@@ -4,7 +4,6 @@ import Logging
 import Metadata
 import Metrics
 import Platform
-import Postgres
 import Synchronization
 
 /// What a worker does with a lease whose batch could not be run: nothing of it is counted against the jobs.
@@ -25,7 +24,7 @@ extension BatchRun {
       logger.info("a settlement did not reach Redis", metadata: ["lane": "\(lease.lane)", "error": "\(error)"])
       return
     }
-    if let error = error as? PostgresError {
+    if MetadataDatabase.isOutage(error) {
       // The metadata database: the target's own trouble comes as a TargetError.
       logger.warning("the metadata database does not answer", metadata: ["error": "\(error)"])
       try await rest(lease)

@@ -4,7 +4,6 @@ import Logging
 import Metadata
 import Metrics
 import Platform
-import Postgres
 
 /// One lease from beginning to end: open the target, claim in the ledger, run, write the results, settle in Redis.
 ///
@@ -12,7 +11,7 @@ import Postgres
 /// crash in between repeats the batch, which finds the target already as desired.
 struct BatchRun: Sendable {
   let configuration: WorkerConfiguration
-  let queue: JobQueue
+  let queue: LaneQueue
   let metadata: MetadataDatabase
   let lanes: LaneRun
   let logger: Logger
@@ -76,7 +75,7 @@ struct BatchRun: Sendable {
         let accepted = try await metadata.transaction { try await $0.settle(results, fence: lease.fence) }
         count(results, accepted)
         return
-      } catch let error as PostgresError where error.isTransient && !limit.hasPassed {
+      } catch  where MetadataDatabase.isOutage(error) && !limit.hasPassed {
         tries += 1
         logger.warning("cannot write results; trying again", metadata: ["error": "\(error)"])
         try await Task.sleep(for: configuration.outageBackoff.delay(failures: tries))

@@ -9,7 +9,7 @@ import Platform
 /// One round of what only the leader does. Each duty is harmless if two do it at the same time.
 struct Duties: Sendable {
   let configuration: SchedulerConfiguration
-  let queue: JobQueue
+  let queue: LaneQueue
   let metadata: MetadataDatabase
   let targets: Targets
   let logger: Logger

@@ -16,13 +16,13 @@ package final class LeaseRenewal: Sendable {
 
   /// The thread that `run` must be started on, as the task's preferred executor.
   package let executor = ThreadExecutor(name: "lease-renewal")
-  private let queue: JobQueue
+  private let queue: LaneQueue
   private let interval: Duration
   private let logger: Logger
   private let held = Mutex<[Fence: Held]>([:])
   private let stopSignal = StopSignal()
 
-  package init(queue: JobQueue, logger: Logger) {
+  package init(queue: LaneQueue, logger: Logger) {
     self.queue = queue
     self.logger = logger
     // Three tries before a lease ends.
@@ -61,7 +61,8 @@ package final class LeaseRenewal: Sendable {
   private func lose(_ lease: Lease, _ reason: String) {
     guard let lost = held.withLock({ $0.removeValue(forKey: lease.fence) }) else { return }
     Counter(label: MetricName.leasesLost).increment()
-    logger.warning("lost a lease", metadata: ["lane": "\(lease.lane)", "fence": "\(lease.fence)", "reason": "\(reason)"])
+    logger.warning(
+      "lost a lease", metadata: ["lane": "\(lease.lane)", "fence": "\(lease.fence)", "reason": "\(reason)"])
     lost.onLoss()
   }
 }

@@ -4,20 +4,19 @@ import Logging
 import Metadata
 import Metrics
 import Platform
-import Postgres
 import ServiceLifecycle
 
 /// Copies jobs from the ledger into Redis, and does the duties that need a leader. Any number of schedulers may run.
 package struct Scheduler: Service {
   let configuration: SchedulerConfiguration
-  let queue: JobQueue
+  let queue: LaneQueue
   let metadata: MetadataDatabase
   let duties: Duties
   let logger: Logger
-  package let progress = Progress()
+  package let progress = LoopProgress()
 
   package init(
-    configuration: SchedulerConfiguration, queue: JobQueue, metadata: MetadataDatabase, targets: Targets,
+    configuration: SchedulerConfiguration, queue: LaneQueue, metadata: MetadataDatabase, targets: Targets,
     logger: Logger
   ) {
     self.configuration = configuration
@@ -55,18 +54,13 @@ package struct Scheduler: Service {
   }
 
   private func emptyOutboxOnAnnouncement() async throws {
-    let listener = try await PostgresConnection.connect(metadata.configuration)
-    do {
-      try await listener.listen(try PostgresIdentifier(MetadataSession.outboxChannel))
+    try await metadata.dedicated { session in
+      try await session.listen(to: MetadataSession.outboxChannel)
       while !Task.isCancelled {
         progress.note()
         try await emptyOutbox()
-        _ = try await listener.notifications(deadline: .after(configuration.outboxPoll))
+        try await session.awaitAnnouncement(until: .after(configuration.outboxPoll))
       }
-      await listener.close()
-    } catch {
-      await listener.close()
-      throw error
     }
   }
 
@@ -107,16 +101,11 @@ package struct Scheduler: Service {
 
   /// Does the leader's duties for as long as the session that holds the leader's lock lives.
   private func lead() async throws {
-    let session = try await PostgresConnection.connect(metadata.configuration)
-    do {
+    try await metadata.dedicated { session in
       while !Task.isCancelled {
-        if try await MetadataSession(connection: session).tryToLead() { try await duties.round() }
+        if try await session.tryToLead() { try await duties.round() }
         try await Task.sleep(for: configuration.dutyInterval)
       }
-      await session.close()
-    } catch {
-      await session.close()
-      throw error
     }
   }
 }

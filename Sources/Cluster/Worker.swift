@@ -11,14 +11,14 @@ import ServiceLifecycle
 /// On graceful shutdown it leases nothing more and lets its batches end; cancelled, it gives them back, uncounted.
 package struct Worker: Service {
   let configuration: WorkerConfiguration
-  let queue: JobQueue
+  let queue: LaneQueue
   let batches: BatchRun
   let renewal: LeaseRenewal
   let logger: Logger
-  package let progress = Progress()
+  package let progress = LoopProgress()
 
   package init(
-    configuration: WorkerConfiguration, queue: JobQueue, metadata: MetadataDatabase, targets: Targets, logger: Logger
+    configuration: WorkerConfiguration, queue: LaneQueue, metadata: MetadataDatabase, targets: Targets, logger: Logger
   ) {
     self.configuration = configuration
     self.queue = queue
@@ -90,7 +90,11 @@ package struct Worker: Service {
     // Lives as long as this call, which awaits it; a task of its own, so that losing the lease cancels just this batch.
     let batch = Task { await batches.run(lease) }
     renewal.keep(lease) { batch.cancel() }
-    await withTaskCancellationHandler { await batch.value } onCancel: { batch.cancel() }
+    await withTaskCancellationHandler {
+      await batch.value
+    } onCancel: {
+      batch.cancel()
+    }
     renewal.forget(lease)
   }
 }

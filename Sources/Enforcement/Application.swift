@@ -63,7 +63,8 @@ extension Failure {
         remedy: "have its owner grant Sluice's role the privilege WITH GRANT OPTION (for roles: CREATEROLE and ADMIN)")
     case .programLimitExceeded:
       self.init(
-        .permanent, error.message, remedy: "the table has too many direct grantees: use a policy instead of subscriptions")
+        .permanent, error.message,
+        remedy: "the table has too many direct grantees: use a policy instead of subscriptions")
     default:
       self.init(.permanent, error.message + (error.sqlState.map { " [\($0)]" } ?? ""), remedy: "see the message")
     }

@@ -8,8 +8,7 @@ struct DatabaseOutcome: Sendable {
   let connection: Connection
   let inputs: GrantPlan.Inputs
   let plan: GrantPlan
-  /// The roles of the users that jobs name, by identity.
-  var roles: [Int64: String] = [:]
+  var names = JobRoles()
   private(set) var failures: [Grant: Failure] = [:]
   private(set) var roleFailures: [RoleName: Failure] = [:]
   private(set) var statements: [String] = []
@@ -44,7 +43,8 @@ struct DatabaseOutcome: Sendable {
   }
 
   mutating func verify(against after: ObservedState) {
-    for grant in plan.grants.subtracting(after.ours) where failures[grant] == nil && roleFailures[grant.grantee] == nil {
+    for grant in plan.grants.subtracting(after.ours) where failures[grant] == nil && roleFailures[grant.grantee] == nil
+    {
       let warning = warnings.first.map { ": \($0)" } ?? ""
       failures[grant] = Failure(
         .permanent, "\(grant.privilege.keyword) was not granted to \(grant.grantee)\(warning)",
@@ -92,8 +92,26 @@ struct DatabaseOutcome: Sendable {
     return nil
   }
 
+  /// Data sources that this run granted to users' roles directly, and those it took away.
+  var directGrants: (given: [(role: String, securable: Int64)], taken: [(role: String, securable: Int64)]) {
+    func pairs(_ grants: Set<Grant>) -> Set<Extent.Pair> {
+      Set(
+        grants.compactMap { grant in
+          guard failures[grant] == nil, grant.securable.family == .table,
+            inputs.managed[grant.grantee.value] == .user, let securable = inputs.securables[grant.securable.oid]
+          else { return nil }
+          return Extent.Pair(role: grant.grantee.value, securable: securable)
+        })
+    }
+    let wanted = Set(inputs.desired.accesses.map { Extent.Pair(role: $0.role.value, securable: $0.securable) })
+    return (
+      pairs(plan.grants).map { ($0.role, $0.securable) },
+      pairs(plan.revokes).subtracting(wanted).map { ($0.role, $0.securable) }
+    )
+  }
+
   private func role(of job: ClaimedJob) -> String? {
-    job.scope.role ?? job.scope.identity.flatMap { roles[$0] }
+    names.role(of: job)
   }
 
   /// Whether a grant belongs to what the job is about; prerequisites belong to every job of their role.
@@ -105,10 +123,7 @@ struct DatabaseOutcome: Sendable {
     case .subscription:
       return grant.grantee.value == role(of: job) && (!isRelation || securable == job.scope.securable)
     case .securable: return !isRelation || securable == job.scope.securable
-    case .grantee: return grant.grantee.value == job.scope.role
-    case .audience:
-      return inputs.desired.accesses.contains { $0.role == grant.grantee && $0.roleKind == .audience }
-        || inputs.extent.wholeRoles.contains(grant.grantee.value)
+    case .grantee, .audience: return grant.grantee.value == role(of: job)
     default: return true
     }
   }

@@ -25,9 +25,7 @@ struct DatabaseRun: Sendable {
     let inputs = try await read(extent, in: session)
     let plan = GrantPlan.diff(inputs)
     var outcome = DatabaseOutcome(connection: connection, inputs: inputs, plan: plan)
-    outcome.roles = try await metadata.read { metadata in
-      try await metadata.userRoles(identities: jobs.compactMap(\.scope.identity), connection: connection.id)
-    }
+    outcome.names = try await metadata.read { try await JobRoles.of(jobs, connection: connection.id, $0) }
     let names = try await GrantStatements.Names.read(
       Set(plan.revokes.union(plan.grants).map(\.securable)), in: session)
     var application = Application(session: session, names: names)
@@ -47,17 +45,17 @@ struct DatabaseRun: Sendable {
   /// at least as new as every job of the batch.
   func read(_ extent: Extent, in session: PostgresConnection) async throws -> GrantPlan.Inputs {
     let known = try await metadata.read { metadata in
-      let managed = Set(try await metadata.managedRoles(of: connection.id).map(\.role))
+      let managed = try await metadata.managedRoles(of: connection.id)
       let oids = try await metadata.securablesByOID(database: database)
-      return (managed: managed, oids: oids)
+      return (managed: Dictionary(uniqueKeysWithValues: managed.map { ($0.role, $0.kind) }), oids: oids)
     }
     let wholeOIDs = Set(known.oids.filter { extent.wholeSecurables.contains($0.value) || extent.isEverything }.keys)
     var roles = extent.roles
-    if extent.isEverything { roles.formUnion(known.managed) }
+    if extent.isEverything { roles.formUnion(known.managed.keys) }
     if !wholeOIDs.isEmpty {
       let grantees = try await session.query(
         statement(PackageResources.securable_grantees_sql),
-        [.int8Array(wholeOIDs.map(Int64.init)), .textArray(Array(known.managed))])
+        [.int8Array(wholeOIDs.map(Int64.init)), .textArray(Array(known.managed.keys))])
       roles.formUnion(try grantees.rows.map { try $0.text("role") })
     }
     var desired = try await desiredAccesses(roles, extent)
@@ -73,9 +71,19 @@ struct DatabaseRun: Sendable {
     let observed = try await ObservedState.read(roles: roleNames, relations: touched, in: session)
     let catalog = try await CatalogFacts.read(
       touched.union(observed.ours.filter { $0.securable.family == .table }.map(\.securable.oid)), in: session)
+    var managed = known.managed
+    for access in desired.accesses { managed[access.role.value] = access.roleKind }
+    for pair in extent.pairs where managed[pair.role] == nil { managed[pair.role] = .user }
     return GrantPlan.Inputs(
       extent: extent, desired: desired, observed: observed, catalog: catalog, securables: known.oids,
-      managed: known.managed.union(desired.accesses.map(\.role.value)))
+      managed: managed, managedPairs: try await managedPairs(roles, desired))
+  }
+
+  /// What Sluice granted to these users' roles before, and what it should grant them now.
+  private func managedPairs(_ roles: Set<String>, _ desired: DesiredState) async throws -> Set<Extent.Pair> {
+    let granted = try await metadata.read { try await $0.managedGrants(of: connection.id, roles: Array(roles)) }
+    let wanted = desired.accesses.map { Extent.Pair(role: $0.role.value, securable: $0.securable) }
+    return Set(granted.map { Extent.Pair(role: $0.role, securable: $0.securable) } + wanted)
   }
 
   private func desiredAccesses(_ roles: Set<String>, _ extent: Extent) async throws -> DesiredState {
@@ -106,6 +114,8 @@ struct DatabaseRun: Sendable {
     guard !roles.isEmpty || !outcome.statements.isEmpty else { return }
     try await metadata.transaction { metadata in
       try await metadata.note(roles, of: connection.id)
+      let (given, taken) = outcome.directGrants
+      try await metadata.noteGrants(given: given, taken: taken, of: connection.id)
       if !outcome.statements.isEmpty {
         try await metadata.audit(
           AuditEntry(
@@ -161,7 +171,8 @@ extension MetadataSession {
       """, [.int8(database)]
     ).rows
     return try Dictionary(
-      rows.map { (UInt32(truncatingIfNeeded: try $0.int("oid")), try $0.int("id")) }, uniquingKeysWith: { first, _ in first })
+      rows.map { (UInt32(truncatingIfNeeded: try $0.int("oid")), try $0.int("id")) },
+      uniquingKeysWith: { first, _ in first })
   }
 
   /// Roles of the audiences that have neither members nor data sources left.

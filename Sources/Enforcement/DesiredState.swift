@@ -76,9 +76,10 @@ extension MetadataSession {
     return state
   }
 
-  /// The role of an audience, as long as it is remembered.
-  func audienceRole(_ id: Int64) async throws -> String? {
-    try await connection.query("select role from audience where id = $1", [.int8(id)]).rows.first?.text("role")
+  /// The roles of audiences, as long as they are remembered.
+  func audienceRoles(_ ids: [Int64]) async throws -> [Int64: String] {
+    let rows = try await connection.query("select id, role from audience where id = any ($1)", [.int8Array(ids)]).rows
+    return try Dictionary(uniqueKeysWithValues: rows.map { (try $0.int("id"), try $0.text("role")) })
   }
 
   /// The roles of users on a connection; those without an account there are left out.
@@ -102,4 +103,3 @@ extension MetadataSession {
       uniqueKeysWithValues: rows.map { (try $0.int("id"), UInt32(truncatingIfNeeded: try $0.int("oid"))) })
   }
 }
-

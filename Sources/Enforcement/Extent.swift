@@ -34,22 +34,17 @@ extension Extent {
   /// Reads who and what the scopes of a database lane's jobs mean now; what no longer exists asks for nothing.
   static func of(_ jobs: [ClaimedJob], connection: Int64, _ metadata: MetadataSession) async throws -> Extent {
     var extent = Extent()
+    let roles = try await JobRoles.of(jobs, connection: connection, metadata)
     for job in jobs {
+      let role = roles.role(of: job)
       switch job.scope.subject {
-      case .subscription, .connection, .database, .schema, .relation, .retirement, .governance: break
-      case .audience:
-        if let role = try await metadata.audienceRole(job.scope.audience ?? 0) { extent.wholeRoles.insert(role) }
-      case .grantee: extent.wholeRoles.formUnion([job.scope.role].compactMap(\.self))
+      case .connection, .database, .schema, .relation, .retirement, .governance: break
+      case .subscription:
+        if let role, let securable = job.scope.securable { extent.pairs.insert(Pair(role: role, securable: securable)) }
+      case .audience, .grantee: extent.wholeRoles.formUnion([role].compactMap(\.self))
       case .securable: extent.wholeSecurables.formUnion([job.scope.securable].compactMap(\.self))
       case .leave: extent.isEverything = true
       }
-    }
-    let subscriptions = jobs.filter { $0.scope.subject == .subscription }
-    let roles = try await metadata.userRoles(
-      identities: subscriptions.compactMap(\.scope.identity), connection: connection)
-    for job in subscriptions {
-      guard let identity = job.scope.identity, let securable = job.scope.securable else { continue }
-      if let role = roles[identity] { extent.pairs.insert(Pair(role: role, securable: securable)) }
     }
     return extent
   }

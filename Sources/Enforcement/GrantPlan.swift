@@ -16,7 +16,10 @@ struct GrantPlan: Sendable {
     var catalog: CatalogFacts
     /// Securable ids by OID, for the relations that Sluice knows.
     var securables: [UInt32: Int64]
-    var managed: Set<String>
+    /// Roles that Sluice manages, by name, with their kind; those that should have something belong to them.
+    var managed: [String: ManagedRole.Kind]
+    /// What Sluice granted to users' roles directly.
+    var managedPairs: Set<Extent.Pair>
   }
 
   static func diff(_ inputs: Inputs) -> GrantPlan {
@@ -33,7 +36,9 @@ struct GrantPlan: Sendable {
       }
     }
     let surplus = inputs.observed.ours.subtracting(wanted)
-    plan.revokes = surplus.filter { ($0.securable.family == .table || $0.securable.family == .sequence) && inputs.covers($0) }
+    plan.revokes = surplus.filter {
+      ($0.securable.family == .table || $0.securable.family == .sequence) && inputs.covers($0)
+    }
     plan.revokes.formUnion(plan.surplusPrerequisites(surplus, inputs))
     return plan
   }
@@ -48,7 +53,7 @@ struct GrantPlan: Sendable {
       rolesInUse.insert(grant.grantee)
     }
     return surplus.filter { grant in
-      guard inputs.managed.contains(grant.grantee.value), inputs.coversRole(grant.grantee.value) else { return false }
+      guard inputs.managed[grant.grantee.value] != nil, inputs.coversRole(grant.grantee.value) else { return false }
       switch grant.securable.family {
       case .schema: return !schemasInUse.contains(Prerequisite(role: grant.grantee, oid: grant.securable.oid))
       case .database: return !rolesInUse.contains(grant.grantee)
@@ -66,11 +71,16 @@ struct GrantPlan: Sendable {
 extension GrantPlan.Inputs {
   /// Whether the batch may touch this grant on a relation or sequence.
   func covers(_ grant: Grant) -> Bool {
+    let role = grant.grantee.value
     let owner = grant.securable.family == .sequence ? table(owning: grant.securable.oid) : grant.securable.oid
-    // Only relations that Sluice knows, except for roles that are compared as a whole.
+    guard let kind = managed[role] else { return false }
     let securable = owner.flatMap { securables[$0] }
-    guard extent.isEverything else { return extent.contains(role: grant.grantee.value, securable: securable) }
-    return managed.contains(grant.grantee.value) || desired.accesses.contains { $0.role == grant.grantee }
+    guard extent.contains(role: role, securable: securable) else { return false }
+    // An audience is wholly ours, also on relations that no sync has seen.
+    if kind == .audience { return true }
+    guard let securable else { return false }
+    let pair = Extent.Pair(role: role, securable: securable)
+    return extent.pairs.contains(pair) || managedPairs.contains(pair)
   }
 
   func coversRole(_ role: String) -> Bool {

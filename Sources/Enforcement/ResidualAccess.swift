@@ -46,14 +46,14 @@ package struct ResidualAccess: Sendable, Hashable, Encodable {
       outcome.inputs.desired.accesses.map { Extent.Pair(role: $0.role.value, securable: $0.securable) })
     let pairs = jobs.compactMap { job -> (role: String, securable: Int64, oid: UInt32)? in
       guard job.kind == .revoke, job.scope.subject == .subscription, let securable = job.scope.securable,
-        let role = job.scope.identity.flatMap({ outcome.roles[$0] }), let oid = oids[securable],
+        let role = outcome.names.role(of: job), let oid = oids[securable],
         !stillDesired.contains(Extent.Pair(role: role, securable: securable))
       else { return nil }
       return (role, securable, oid)
     }
     return try await routes(pairs, in: session).filter { route in
       // Membership in an audience of ours is a policy's doing, and is what the policy says it is.
-      !(route.route == "membership" && outcome.inputs.managed.contains(route.via ?? ""))
+      !(route.route == "membership" && outcome.inputs.managed[route.via ?? ""] == .audience)
     }
   }
 }

@@ -3,7 +3,9 @@ import Metadata
 
 /// What a run in a roles lane came to.
 struct RolesOutcome: Sendable {
+  /// By audience and member.
   var failures: [RoleName: [RoleName: Failure]] = [:]
+  var names = JobRoles()
   var statements: [String] = []
   var dropped: [String] = []
   /// Roles that could not be dropped, with the reason.
@@ -53,6 +55,12 @@ struct RolesOutcome: Sendable {
     }
   }
 
+  /// A role that cannot be a member fails the jobs of its own audiences only.
+  private func concerns(_ job: ClaimedJob, _ audience: RoleName, _ member: RoleName) -> Bool {
+    guard let role = names.role(of: job) else { return true }
+    return audience.value == role || member.value == role
+  }
+
   private struct Summary: Encodable {
     var members_added: Int
     var members_removed: Int
@@ -66,7 +74,9 @@ struct RolesOutcome: Sendable {
       Summary(
         members_added: added, members_removed: removed, dropped_roles: dropped.isEmpty ? nil : dropped,
         leftovers: leftovers.isEmpty ? nil : leftovers, notes: notes.isEmpty ? nil : notes))
-    let all = failures.sorted { $0.key < $1.key }.flatMap { $0.value.sorted { $0.key < $1.key }.map(\.value) }
+    let all = failures.sorted { $0.key < $1.key }.flatMap { audience, members in
+      members.sorted { $0.key < $1.key }.filter { concerns(job, audience, $0.key) }.map(\.value)
+    }
     guard let failure = all.first(where: { $0.kind != .conflict }) ?? all.first else {
       return JobResult(id: job.id, outcome: .completed, result: summary)
     }

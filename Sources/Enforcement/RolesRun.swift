@@ -40,6 +40,7 @@ struct RolesRun: Sendable {
     let memberships = try await read(jobs, in: session)
     let diff = memberships.diff
     var outcome = RolesOutcome()
+    outcome.names = try await metadata.read { try await JobRoles.of(jobs, connection: connection.id, $0) }
     for change in diff.revokes { try await revoke(change, &outcome, in: session) }
     let roles = TargetRoles(session: session)
     var needed: [RoleName: ManagedRole.Kind] = [:]

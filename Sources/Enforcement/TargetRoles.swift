@@ -93,8 +93,9 @@ extension RoleName {
   /// Service principals are known by their application id, a UUID.
   fileprivate var looksLikeServicePrincipal: Bool {
     let groups = value.split(separator: "-", omittingEmptySubsequences: false)
-    return groups.map(\.count) == [8, 4, 4, 4, 12] && value.utf8.allSatisfy { byte in
-      byte == 0x2d || (0x30...0x39).contains(byte) || (0x61...0x66).contains(byte) || (0x41...0x46).contains(byte)
-    }
+    return groups.map(\.count) == [8, 4, 4, 4, 12]
+      && value.utf8.allSatisfy { byte in
+        byte == 0x2d || (0x30...0x39).contains(byte) || (0x61...0x66).contains(byte) || (0x41...0x46).contains(byte)
+      }
   }
 }

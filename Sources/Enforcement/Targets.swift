@@ -83,7 +83,8 @@ package actor Targets {
           throw failure
         }
         await workspace.forgetCredential(for: instance, refused: credential)
-        logger.info("login refused; trying once more with a new credential", metadata: ["connection": "\(connection.name)"])
+        logger.info(
+          "login refused; trying once more with a new credential", metadata: ["connection": "\(connection.name)"])
       }
     }
     preconditionFailure("the second attempt either returns or throws")
@@ -122,7 +123,8 @@ package actor Targets {
     case .endpoint(let endpoint): .autoscaling(endpoint: endpoint)
     case nil:
       throw TargetError(
-        .unhealthy, "connection \(connection.name) names no instance", remedy: "register it with --instance or --endpoint")
+        .unhealthy, "connection \(connection.name) names no instance",
+        remedy: "register it with --instance or --endpoint")
     }
   }
 

@@ -43,13 +43,13 @@ package struct QueueStats: Sendable {
   /// Jobs in leased batches.
   package let leased: Int
   package let delayed: Int
-  /// Lanes with waiting jobs, at most `JobQueue.longestListing` of `laneCount`.
+  /// Lanes with waiting jobs, at most `LaneQueue.longestListing` of `laneCount`.
   package let lanes: [LaneDepth]
   package let laneCount: Int
   package let phases: [Int64: ConnectionPhase]
   package let isPaused: Bool
   package let pausedLanes: [LaneID]
-  /// Current leases, the next to expire first, at most `JobQueue.longestListing`.
+  /// Current leases, the next to expire first, at most `LaneQueue.longestListing`.
   package let leases: [LeaseSummary]
   package let totals: Totals
 

@@ -9,12 +9,12 @@ package struct Bootstrap: Sendable {
   package static let database = "databricks_postgres"
   private static let limit = Duration.seconds(60)
 
-  let instance: LakebaseStandIn.Instance
+  let instance: StandIn.Instance
 
-  package init(_ instance: LakebaseStandIn.Instance) { self.instance = instance }
+  package init(_ instance: StandIn.Instance) { self.instance = instance }
 
   package func run(
-    creator: String = "creator@example.com", identities: [LakebaseStandIn.Identity]
+    creator: String = "creator@example.com", identities: [StandIn.Identity]
   ) async throws {
     try await withConnection(to: "postgres") { connection in
       try await execute(PackageResources.cluster_sql, on: connection)
@@ -52,7 +52,7 @@ package struct Bootstrap: Sendable {
 
   /// The role that Sluice works with: CREATEROLE of its own, and databricks_superuser as the platform gives it.
   private func ensurePrivileged(
-    _ identity: LakebaseStandIn.Identity, on connection: PostgresConnection
+    _ identity: StandIn.Identity, on connection: PostgresConnection
   ) async throws {
     let role = try PostgresIdentifier(identity.name).quoted
     if try await isMissing("SELECT FROM pg_roles WHERE rolname = $1", identity.name, on: connection) {

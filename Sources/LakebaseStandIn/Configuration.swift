@@ -2,7 +2,7 @@ import Crypto
 import Foundation
 import Platform
 
-extension LakebaseStandIn {
+extension StandIn {
   /// Somebody who may sign in to the workspace.
   package struct Identity: Sendable, Hashable {
     package enum Kind: String, Sendable, Codable {

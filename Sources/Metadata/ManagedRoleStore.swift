@@ -46,6 +46,39 @@ extension MetadataSession {
       ])
   }
 
+  /// Remembers which data sources were granted to users' roles directly, and forgets those that were revoked.
+  package func noteGrants(
+    given: [(role: String, securable: Int64)], taken: [(role: String, securable: Int64)], of connectionID: Int64
+  ) async throws {
+    if !given.isEmpty {
+      _ = try await connection.query(
+        """
+        insert into managed_grant (connection_id, role, securable_id)
+        select distinct $1::bigint, r.role, r.securable_id from unnest($2::text[], $3::bigint[]) as r (role, securable_id)
+        order by 2, 3 on conflict do nothing
+        """, [.int8(connectionID), .textArray(given.map(\.role)), .int8Array(given.map(\.securable))])
+    }
+    if !taken.isEmpty {
+      _ = try await connection.query(
+        """
+        delete from managed_grant g using unnest($2::text[], $3::bigint[]) as r (role, securable_id)
+        where g.connection_id = $1 and g.role = r.role and g.securable_id = r.securable_id
+        """, [.int8(connectionID), .textArray(taken.map(\.role)), .int8Array(taken.map(\.securable))])
+    }
+  }
+
+  /// The direct grants of these roles, or of all when `roles` is nil.
+  package func managedGrants(
+    of connectionID: Int64, roles: [String]?
+  ) async throws -> [(role: String, securable: Int64)] {
+    try await connection.query(
+      """
+      select role, securable_id from managed_grant
+      where connection_id = $1 and ($2::text[] is null or role = any ($2))
+      """, [.int8(connectionID), roles.map { .textArray($0) } ?? .null]
+    ).rows.map { (try $0.text("role"), try $0.int("securable_id")) }
+  }
+
   package func noteDropped(_ roles: [String], of connectionID: Int64) async throws {
     _ = try await connection.query(
       "update managed_role set dropped_at = now() where connection_id = $1 and role = any ($2)",

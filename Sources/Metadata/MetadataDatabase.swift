@@ -37,6 +37,30 @@ package struct MetadataDatabase: Sendable {
     }
   }
 
+  /// Runs `body` on a connection of its own, outside the pool: for LISTEN and for locks that last as long as a session.
+  package func dedicated<Value: Sendable>(
+    _ body: @Sendable (MetadataSession) async throws -> Value
+  ) async throws -> Value {
+    let connection = try await PostgresConnection.connect(configuration)
+    do {
+      let value = try await body(MetadataSession(connection: connection))
+      await connection.close()
+      return value
+    } catch {
+      await connection.close()
+      throw error
+    }
+  }
+
+  /// Whether an error says that the database does not answer now, so that trying again later helps.
+  package static func isOutage(_ error: any Error) -> Bool {
+    switch error {
+    case let error as PostgresError: error.isTransient || error.code == .closed
+    case is PoolError: true
+    default: false
+    }
+  }
+
   package func shutDown() async { await pool.shutDown() }
 }
 
@@ -45,4 +69,14 @@ package struct MetadataSession: Sendable {
   package let connection: PostgresConnection
 
   package init(connection: PostgresConnection) { self.connection = connection }
+
+  /// Begins to hear what is announced on a channel; needs a dedicated session.
+  package func listen(to channel: String) async throws {
+    try await connection.listen(try PostgresIdentifier(channel))
+  }
+
+  /// Waits until something is announced, or the deadline has passed.
+  package func awaitAnnouncement(until deadline: Deadline) async throws {
+    _ = try await connection.notifications(deadline: deadline)
+  }
 }

@@ -1,5 +1,5 @@
-import Foundation
 import Crypto
+import Foundation
 
 /// What went wrong with a key file or a sealed value.
 package struct SealingError: Error, Sendable, CustomStringConvertible {

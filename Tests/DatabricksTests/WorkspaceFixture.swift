@@ -15,20 +15,20 @@ struct WorkspaceFixture {
   static let tokenRoute = "POST /oidc/v1/token"
   static let mintRoute = "POST /api/2.0/database/credentials"
 
-  let standIn: LakebaseStandIn
+  let standIn: StandIn
   let http: HTTPClient
   let time = ManualTime()
 
   static func with<Value>(_ body: (WorkspaceFixture) async throws -> Value) async throws -> Value {
     let directory = FileManager.default.temporaryDirectory.appending(path: "workspace-\(UUID().uuidString)").path
-    let upstream = LakebaseStandIn.Upstream.loopback(port: 1)
-    let configuration = LakebaseStandIn.Configuration(
+    let upstream = StandIn.Upstream.loopback(port: 1)
+    let configuration = StandIn.Configuration(
       directory: directory,
       instances: [
         .init(name: "sales", upstream: upstream), .init(name: endpoint, kind: .autoscaling, upstream: upstream),
       ],
       identities: [.init(name: clientID, secret: secret, kind: .servicePrincipal)])
-    let standIn = try await LakebaseStandIn.start(configuration)
+    let standIn = try await StandIn.start(configuration)
     let fixture = WorkspaceFixture(
       standIn: standIn, http: HTTPClient(configuration: .init(caFile: standIn.caFile)))
     let result: Result<Value, any Error>

@@ -7,7 +7,7 @@ import Testing
 /// One seeded run: draws an operation, gives it to the queue and to the model, and compares what they answer.
 struct ModelRun {
   let client: RedisClient
-  let queue: JobQueue
+  let queue: LaneQueue
   var model: QueueModel
   private let wakeClient: RedisClient
   private var random: SeededGenerator
@@ -17,7 +17,7 @@ struct ModelRun {
 
   init(redis: PrivateRedis, seed: UInt64) {
     (client, wakeClient) = (redis.client(), redis.client())
-    queue = JobQueue(client: client, wakeClient: wakeClient)
+    queue = LaneQueue(client: client, wakeClient: wakeClient)
     model = QueueModel(ttl: queue.configuration.leaseTTL.wholeMilliseconds)
     random = SeededGenerator(state: seed)
   }

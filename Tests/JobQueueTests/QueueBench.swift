@@ -9,12 +9,12 @@ import Testing
 struct QueueBench {
   let redis: PrivateRedis
   let client: RedisClient
-  let queue: JobQueue
+  let queue: LaneQueue
 
   static func run(_ body: (QueueBench) async throws -> Void) async throws {
     try await PrivateRedis.run { redis async throws in
       let client = redis.client()
-      let queue = JobQueue(client: client, wakeClient: redis.client())
+      let queue = LaneQueue(client: client, wakeClient: redis.client())
       let bench = QueueBench(redis: redis, client: client, queue: queue)
       try await bench.setClock(milliseconds: 1_000_000)
       #expect(try await queue.establish(epoch: 7))

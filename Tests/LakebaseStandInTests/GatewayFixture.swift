@@ -11,7 +11,7 @@ actor SharedServer {
   static let shared = SharedServer()
   private var starting: Task<PrivatePostgres, any Error>?
 
-  func instance(_ name: String, kind: LakebaseStandIn.Instance.Kind) async throws -> LakebaseStandIn.Instance {
+  func instance(_ name: String, kind: StandIn.Instance.Kind) async throws -> StandIn.Instance {
     let task = starting ?? Task { try await Self.start() }
     starting = task
     let server = try await task.value
@@ -44,21 +44,21 @@ actor SharedServer {
   }
 
   private static func instance(
-    _ name: String, _ kind: LakebaseStandIn.Instance.Kind, of server: PrivatePostgres
-  ) -> LakebaseStandIn.Instance {
+    _ name: String, _ kind: StandIn.Instance.Kind, of server: PrivatePostgres
+  ) -> StandIn.Instance {
     .init(name: name, kind: kind, upstream: .socket(directory: server.socketDirectory, port: server.port))
   }
 }
 
 /// A stand-in with one instance in front of the shared server.
 struct GatewayFixture {
-  static let worker = LakebaseStandIn.Identity(
+  static let worker = StandIn.Identity(
     name: "6f9d0000-0000-4000-8000-000000000001", secret: Secret("dose-worker"), kind: .servicePrincipal)
   static let name = "sales"
   static let endpoint = "projects/p/branches/main/endpoints/e"
 
-  let standIn: LakebaseStandIn
-  let instance: LakebaseStandIn.Instance
+  let standIn: StandIn
+  let instance: StandIn.Instance
   let http: HTTPClient
 
   var reference: InstanceReference {
@@ -66,15 +66,15 @@ struct GatewayFixture {
   }
 
   static func with<Value>(
-    kind: LakebaseStandIn.Instance.Kind = .provisioned, loginTimeout: Duration = .seconds(15),
+    kind: StandIn.Instance.Kind = .provisioned, loginTimeout: Duration = .seconds(15),
     _ body: (GatewayFixture) async throws -> Value
   ) async throws -> Value {
     let instance = try await SharedServer.shared.instance(kind == .provisioned ? name : endpoint, kind: kind)
     let directory = FileManager.default.temporaryDirectory.appending(path: "stand-in-\(UUID().uuidString)").path
-    var configuration = LakebaseStandIn.Configuration(
+    var configuration = StandIn.Configuration(
       directory: directory, instances: [instance], identities: [worker])
     configuration.loginTimeout = loginTimeout
-    let standIn = try await LakebaseStandIn.start(configuration)
+    let standIn = try await StandIn.start(configuration)
     let fixture = GatewayFixture(
       standIn: standIn, instance: instance, http: HTTPClient(configuration: .init(caFile: standIn.caFile)))
     let result: Result<Value, any Error>
@@ -85,12 +85,12 @@ struct GatewayFixture {
     return try result.get()
   }
 
-  func workspace(_ identity: LakebaseStandIn.Identity = worker) -> Workspace {
+  func workspace(_ identity: StandIn.Identity = worker) -> Workspace {
     Workspace(
       .init(url: standIn.workspaceURL, clientID: identity.name, clientSecret: identity.secret), http: http)
   }
 
-  func token(_ identity: LakebaseStandIn.Identity = worker) async throws -> Secret {
+  func token(_ identity: StandIn.Identity = worker) async throws -> Secret {
     try await workspace(identity).databaseCredential(for: reference).token
   }
 
@@ -102,13 +102,13 @@ struct GatewayFixture {
       tls: .verifyFull(caFile: standIn.caFile))
   }
 
-  func connect(_ identity: LakebaseStandIn.Identity = worker) async throws -> PostgresConnection {
+  func connect(_ identity: StandIn.Identity = worker) async throws -> PostgresConnection {
     try await .connect(configuration(user: identity.name, password: token(identity)))
   }
 
   /// A user with a name of its own and a role bound to it.
-  func addUser() async throws -> LakebaseStandIn.Identity {
-    let user = LakebaseStandIn.Identity(
+  func addUser() async throws -> StandIn.Identity {
+    let user = StandIn.Identity(
       name: "\(UUID().uuidString.lowercased())@example.com", secret: Secret("dose-user"), kind: .user)
     standIn.add(user)
     try await administer { _ = try await $0.query("SELECT databricks_create_role($1, 'USER')", [.text(user.name)]) }

@@ -52,7 +52,7 @@ struct GatewayLoginTests {
 
   @Test func identityWithoutARoleIsRefused() async throws {
     try await Fixture.with { fixture in
-      let stranger = LakebaseStandIn.Identity(
+      let stranger = StandIn.Identity(
         name: "stranger@example.com", secret: Secret("dose-stranger"), kind: .user)
       fixture.standIn.add(stranger)
       let error = await refusal { _ = try await fixture.connect(stranger) }
@@ -62,7 +62,7 @@ struct GatewayLoginTests {
 
   @Test func roleWithoutABindingIsRefused() async throws {
     try await Fixture.with { fixture in
-      let unbound = LakebaseStandIn.Identity(
+      let unbound = StandIn.Identity(
         name: "unbound-\(UUID().uuidString)", secret: Secret("dose-unbound"), kind: .user)
       fixture.standIn.add(unbound)
       try await fixture.administer { connection in

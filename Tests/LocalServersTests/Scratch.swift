@@ -56,6 +56,7 @@ func eventually(_ condition: () -> Bool) async throws -> Bool {
   let deadline = Deadline.after(.seconds(10))
   while !condition() {
     if deadline.hasPassed { return false }
+    // no event: processes of other processes end without telling
     try await Task.sleep(for: .milliseconds(10))
   }
   return true

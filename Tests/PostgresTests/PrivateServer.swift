@@ -68,7 +68,7 @@ extension PrivateServer {
         return await (try connect()).close()
       } catch {
         try #require(process.isRunning && !limit.hasPassed, "the server did not start: \(error)")
-        // A server cannot be asked to tell when it is ready.
+        // no event: a server cannot be asked to tell when it is ready
         try await Task.sleep(for: .milliseconds(20))
       }
     }

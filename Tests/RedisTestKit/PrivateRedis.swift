@@ -53,6 +53,7 @@ package final class PrivateRedis: Sendable {
         let log = FileManager.default.contents(atPath: directory + "/log") ?? Data()
         throw RedisError(.unavailable, "no server on port \(port): \(String(decoding: log, as: UTF8.self))")
       }
+      // no event: redis-server does not tell when it listens
       try await Task.sleep(for: .milliseconds(5))
     }
   }

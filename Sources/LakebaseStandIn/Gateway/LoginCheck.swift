@@ -14,7 +14,7 @@ struct LoginCheck: Sendable {
 
   let state: WorkspaceState
 
-  func verify(_ token: String, user: String, instance: LakebaseStandIn.Instance) async throws {
+  func verify(_ token: String, user: String, instance: StandIn.Instance) async throws {
     guard let claims = state.mint.claims(of: token, at: state.date), claims.scope == Claims.databaseScope,
       let instances = claims.instances,
       instances.contains(instance.uid) || instances.contains(Claims.anyInstance), claims.sub == user
@@ -22,7 +22,7 @@ struct LoginCheck: Sendable {
     guard try await hasBinding(user, instance) else { throw Refusal.unknownRole(user) }
   }
 
-  private func hasBinding(_ user: String, _ instance: LakebaseStandIn.Instance) async throws -> Bool {
+  private func hasBinding(_ user: String, _ instance: StandIn.Instance) async throws -> Bool {
     let connection: PostgresConnection
     do throws(PostgresError) {
       connection = try await .connect(instance.administration(), deadline: .after(Self.deadline))
@@ -38,7 +38,7 @@ struct LoginCheck: Sendable {
   }
 }
 
-extension LakebaseStandIn.Instance {
+extension StandIn.Instance {
   /// The stand-in's own way into the real server.
   func administration(database: String = "postgres") -> PostgresConfiguration {
     let (host, port) =

@@ -54,7 +54,7 @@ struct Refusal: Error, Sendable {
       code: "28000", message: "External authorization failed.", detail: reason.map { "\(detail) \($0)" } ?? detail)
   }
 
-  static func login(_ kind: LakebaseStandIn.Instance.Kind) -> Refusal {
+  static func login(_ kind: StandIn.Instance.Kind) -> Refusal {
     switch kind {
     case .provisioned: Refusal(code: "28000", message: "Invalid authorization for databricks identity login")
     case .autoscaling: Refusal(code: "28000", message: "OAuth: User is not authorized")

@@ -6,7 +6,7 @@ final class SessionRegistry: Sendable {
   private let sessions = Mutex<[CancelKey: GatewaySession]>([:])
 
   /// A place for one more session, or nil if the instance has `limit` of them.
-  func open(_ instance: LakebaseStandIn.Instance, limit: Int) -> GatewaySession? {
+  func open(_ instance: StandIn.Instance, limit: Int) -> GatewaySession? {
     sessions.withLock { sessions in
       guard sessions.values.count(where: { $0.instance.name == instance.name }) < limit else { return nil }
       var key = CancelKey.random()
@@ -42,12 +42,12 @@ final class GatewaySession: Sendable {
     var upstream: (any Channel)?
   }
 
-  let instance: LakebaseStandIn.Instance
+  let instance: StandIn.Instance
   /// What the client was given; the server's own key stays here.
   let key: CancelKey
   private let state = Mutex(State())
 
-  init(instance: LakebaseStandIn.Instance, key: CancelKey) {
+  init(instance: StandIn.Instance, key: CancelKey) {
     self.instance = instance
     self.key = key
   }

@@ -10,7 +10,7 @@ struct UpstreamConnector: Sendable {
   let group: any EventLoopGroup
 
   /// Fails silently towards the client: the real gateway just closes when the server behind it does not answer.
-  func connect(_ instance: LakebaseStandIn.Instance) async throws -> ByteChannel {
+  func connect(_ instance: StandIn.Instance) async throws -> ByteChannel {
     let bootstrap = ClientBootstrap(group: group).connectTimeout(Self.connectTimeout)
     let wrap: @Sendable (any Channel) -> EventLoopFuture<ByteChannel> = { channel in
       channel.eventLoop.makeCompletedFuture { try ByteChannel(wrappingChannelSynchronously: channel) }
@@ -27,7 +27,7 @@ struct UpstreamConnector: Sendable {
   }
 
   /// Asks the server to cancel, and waits until it has taken note.
-  func cancel(_ key: CancelKey, on instance: LakebaseStandIn.Instance) async throws {
+  func cancel(_ key: CancelKey, on instance: StandIn.Instance) async throws {
     let channel = try await connect(instance)
     try await channel.executeThenClose { inbound, outbound in
       try await outbound.write(WireMessage.cancelRequest(key))

@@ -36,7 +36,7 @@ struct AdminRoutes: Sendable {
     guard let name = fields["name"] as? String, let secret = fields["secret"] as? String else {
       return Reply.error(.badRequest, code: "BAD_REQUEST", "name and secret are needed")
     }
-    let kind = (fields["kind"] as? String).flatMap(LakebaseStandIn.Identity.Kind.init(rawValue:)) ?? .user
+    let kind = (fields["kind"] as? String).flatMap(StandIn.Identity.Kind.init(rawValue:)) ?? .user
     state.add(.init(name: name, secret: Secret(secret), kind: kind))
     return Response(status: .noContent)
   }

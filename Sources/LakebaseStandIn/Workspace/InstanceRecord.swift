@@ -19,7 +19,7 @@ struct InstanceRecord: Sendable {
   static let active = "ACTIVE"
   static let idle = "IDLE"
 
-  let instance: LakebaseStandIn.Instance
+  let instance: StandIn.Instance
   /// In the words of the API of its kind.
   var state: String
   /// The state that follows by itself, and when.
@@ -37,7 +37,7 @@ struct InstanceRecord: Sendable {
   /// The API forgets to name the instance, as the real one does at times.
   var omitsName = false
 
-  init(_ instance: LakebaseStandIn.Instance) {
+  init(_ instance: StandIn.Instance) {
     self.instance = instance
     state = instance.kind == .provisioned ? Self.available : Self.active
   }

@@ -4,7 +4,7 @@ import Synchronization
 
 /// Everything the workspace knows, shared by the API and the gateway.
 final class WorkspaceState: Sendable {
-  typealias Identity = LakebaseStandIn.Identity
+  typealias Identity = StandIn.Identity
 
   private struct Contents {
     var identities: [String: Identity] = [:]
@@ -20,7 +20,7 @@ final class WorkspaceState: Sendable {
   let mint = TokenMint()
   private let contents: Mutex<Contents>
 
-  init(_ configuration: LakebaseStandIn.Configuration) {
+  init(_ configuration: StandIn.Configuration) {
     var contents = Contents(
       accessTokenLifetime: configuration.accessTokenLifetime, credentialLifetime: configuration.credentialLifetime)
     for instance in configuration.instances { contents.instances[instance.name] = InstanceRecord(instance) }

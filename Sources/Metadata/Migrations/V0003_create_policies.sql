@@ -69,6 +69,16 @@ create table managed_role (
   primary key (connection_id, role)
 );
 
+-- Data sources that Sluice has granted to a user's role directly. People grant to such roles as well, by the same
+-- grantor on Lakebase: what is not listed here is theirs, and is left alone unless a revoke names it.
+create table managed_grant (
+  connection_id bigint not null references connection on delete cascade,
+  role text not null,
+  securable_id bigint not null references securable on delete cascade,
+  primary key (connection_id, role, securable_id)
+);
+create index managed_grant_securable on managed_grant (securable_id);
+
 -- What every role should be able to do with every data source: the desired state of the database lanes.
 create view desired_access as
 select d.connection_id, d.database_id, d.schema_id, d.schema_oid, d.id as securable_id, d.kind, d.oid, r.role,

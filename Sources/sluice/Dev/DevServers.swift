@@ -16,8 +16,8 @@ struct DevServers: Sendable {
   let redis: PrivateRedis
   let metadata: PrivatePostgres
   let target: PrivatePostgres
-  let workspace: LakebaseStandIn
-  let instance: LakebaseStandIn.Instance
+  let workspace: StandIn
+  let instance: StandIn.Instance
 
   /// Starts all of them; what had started is stopped again if a later one does not.
   static func start(in directory: DevDirectory, withExample: Bool, logger: Logger) async throws -> DevServers {
@@ -48,7 +48,7 @@ struct DevServers: Sendable {
         directory: directory.target, installation: try await PostgresInstallation.find(), superuser: superuser),
       logger: logger)
     started.append { await target.stop() }
-    let instance = LakebaseStandIn.Instance(
+    let instance = StandIn.Instance(
       name: instanceName, upstream: .socket(directory: target.socketDirectory, port: target.port),
       superuser: superuser)
     let identities = try Self.identities(directory)
@@ -58,15 +58,15 @@ struct DevServers: Sendable {
     return DevServers(redis: redis, metadata: metadata, target: target, workspace: workspace, instance: instance)
   }
 
-  private static func identities(_ directory: DevDirectory) throws -> [LakebaseStandIn.Identity] {
-    let principal = LakebaseStandIn.Identity(
+  private static func identities(_ directory: DevDirectory) throws -> [StandIn.Identity] {
+    let principal = StandIn.Identity(
       name: clientID, secret: try directory.secret(of: clientID), kind: .servicePrincipal)
     return [principal]
       + (try people.map { .init(name: $0, secret: try directory.secret(of: $0), kind: .user) })
   }
 
   private static func prepare(
-    _ instance: LakebaseStandIn.Instance, _ identities: [LakebaseStandIn.Identity], withExample: Bool
+    _ instance: StandIn.Instance, _ identities: [StandIn.Identity], withExample: Bool
   ) async throws {
     let bootstrap = Bootstrap(instance)
     try await bootstrap.run(identities: identities)
@@ -74,16 +74,16 @@ struct DevServers: Sendable {
   }
 
   private static func startWorkspace(
-    _ directory: DevDirectory, _ instance: LakebaseStandIn.Instance, _ identities: [LakebaseStandIn.Identity],
+    _ directory: DevDirectory, _ instance: StandIn.Instance, _ identities: [StandIn.Identity],
     _ logger: Logger
-  ) async throws -> LakebaseStandIn {
-    var configuration = LakebaseStandIn.Configuration(
+  ) async throws -> StandIn {
+    var configuration = StandIn.Configuration(
       directory: directory.workspace, instances: [instance], identities: identities)
     configuration.workspacePort = try directory.port(of: "workspace")
     configuration.gatewayPort = try directory.port(of: "gateway")
     let settled = configuration
     return try await within(workspaceLimit, "starting the workspace") {
-      try await LakebaseStandIn.start(settled, logger: logger)
+      try await StandIn.start(settled, logger: logger)
     }
   }
 

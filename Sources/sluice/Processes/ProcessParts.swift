@@ -20,7 +20,7 @@ struct ProcessParts: Sendable {
   let metadata: MetadataDatabase
   let redis: RedisClient
   let wake: RedisClient
-  let queue: JobQueue
+  let queue: LaneQueue
   let targets: Targets
   let logger: Logger
 
@@ -36,7 +36,7 @@ struct ProcessParts: Sendable {
     let wake = RedisClient(configuration: redisConfiguration, logger: logger)
     let parts = ProcessParts(
       settings: settings, metadata: metadata, redis: redis, wake: wake,
-      queue: JobQueue(
+      queue: LaneQueue(
         client: redis, wakeClient: wake, configuration: .init(leaseTTL: settings.duration(.leaseTTL))),
       targets: Targets(metadata: metadata, key: key, caFile: settings[.caFile], logger: logger),
       logger: logger)
@@ -57,7 +57,7 @@ struct ProcessParts: Sendable {
   }
 
   /// Runs `service` until SIGTERM or SIGINT, drains, and closes everything.
-  func run(_ service: any Service, progress: Cluster.Progress) async throws {
+  func run(_ service: any Service, progress: LoopProgress) async throws {
     var services: [any Service] = [service]
     // First in the list is shut down last: health is answered until the end.
     if let address = settings.address(.health) { services.insert(health(address, progress), at: 0) }
@@ -78,7 +78,7 @@ struct ProcessParts: Sendable {
     }
   }
 
-  private func health(_ address: ListenAddress, _ progress: Cluster.Progress) -> HealthEndpoint {
+  private func health(_ address: ListenAddress, _ progress: LoopProgress) -> HealthEndpoint {
     HealthEndpoint(
       address: address, logger: logger,
       liveness: {

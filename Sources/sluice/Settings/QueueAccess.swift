@@ -15,12 +15,12 @@ extension Settings {
 /// The queue in Redis as short commands use it: to look, never to lease.
 extension Settings {
   /// Opens the queue for `body` and closes its connections again.
-  func withQueue<Value: Sendable>(_ body: (JobQueue) async throws -> Value) async throws -> Value {
+  func withQueue<Value: Sendable>(_ body: (LaneQueue) async throws -> Value) async throws -> Value {
     let configuration = try redisConfiguration()
     let logger = Logger(label: "sluice.redis")
     let client = RedisClient(configuration: configuration, logger: logger)
     let wakeClient = RedisClient(configuration: configuration, logger: logger)
-    let queue = JobQueue(client: client, wakeClient: wakeClient)
+    let queue = LaneQueue(client: client, wakeClient: wakeClient)
     do {
       let value = try await body(queue)
       await client.close()

@@ -2,7 +2,7 @@ import Platform
 import Synchronization
 
 /// When a process last got round its loop: the ground for `/livez`.
-package final class Progress: Sendable {
+package final class LoopProgress: Sendable {
   private let last = Mutex(ContinuousClock.now)
 
   package init() {}

@@ -1,7 +1,7 @@
 import Platform
 import Redis
 
-extension JobQueue {
+extension LaneQueue {
   /// Leases the lane whose turn it is, with up to `limit` of its jobs (`longestBatch` at most).
   package func lease(
     worker: String, limit: Int, classes: Set<JobClass> = Set(JobClass.allCases)
@@ -81,7 +81,7 @@ extension JobQueue {
   }
 }
 
-extension JobQueue {
+extension LaneQueue {
   private var leaseMilliseconds: String { String(configuration.leaseTTL.wholeMilliseconds) }
 
   private func leaseArguments(_ worker: String, _ limit: Int, _ classes: Set<JobClass>) -> [String] {

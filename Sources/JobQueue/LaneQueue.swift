@@ -5,7 +5,7 @@ import Redis
 ///
 /// All truth about jobs is in the ledger; what is here can be lost and is filled again from there. Every transition is
 /// one Lua script and uses the clock of Redis, so clients agree however their clocks differ. All calls may be repeated.
-package struct JobQueue: Sendable {
+package struct LaneQueue: Sendable {
   package struct Configuration: Sendable {
     /// First part of every key, for several clusters on one Redis.
     package var prefix: String
@@ -73,7 +73,7 @@ func decoding<Value>(_ body: () throws(RedisError) -> Value) throws(JobQueueErro
   }
 }
 
-extension JobQueue {
+extension LaneQueue {
   /// The epoch of the shard; nil if Redis has no memory of it.
   package func epoch() async throws(JobQueueError) -> Int64? {
     let reply = try await requesting { () throws(RedisError) in try await client.send(["GET", keys.epoch]) }

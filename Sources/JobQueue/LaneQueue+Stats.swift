@@ -1,7 +1,7 @@
 import Platform
 import Redis
 
-extension JobQueue {
+extension LaneQueue {
   /// The state of the shard; the cost does not grow with the number of jobs.
   package func stats() async throws(JobQueueError) -> QueueStats {
     let reply = try await run(QueueScript.stats, [String(Self.longestListing)])

@@ -7,7 +7,7 @@ import Platform
 ///
 /// For `sluice dev` and for tests. It behaves as LAKEBASE.md says the real ones do; its own switches are routes under
 /// `/stand-in/` and the methods here. Unlike the real workspace, it lets a user sign in with a secret too.
-package struct LakebaseStandIn: Sendable {
+package struct StandIn: Sendable {
   /// Base of the REST API.
   package let workspaceURL: String
   package let gatewayPort: Int
@@ -22,7 +22,7 @@ package struct LakebaseStandIn: Sendable {
   /// Returns when both listen. The real servers need not run yet.
   package static func start(
     _ configuration: Configuration, logger: Logger = Logger(label: "sluice.lakebase-stand-in")
-  ) async throws -> LakebaseStandIn {
+  ) async throws -> StandIn {
     let certificates = try await Certificates.prepare(
       in: configuration.directory, hosts: configuration.instances.map(\.databaseHost))
     let state = WorkspaceState(configuration)
@@ -35,7 +35,7 @@ package struct LakebaseStandIn: Sendable {
     do {
       let workspace = try await WorkspaceServer.start(
         state: state, power: power, certificates: certificates, port: configuration.workspacePort, logger: logger)
-      return LakebaseStandIn(
+      return StandIn(
         workspaceURL: "https://localhost:\(workspace.port)", gatewayPort: gateway.port, caFile: certificates.caFile,
         state: state, power: power, workspace: workspace, gateway: gateway)
     } catch {

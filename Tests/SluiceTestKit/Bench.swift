@@ -1,0 +1,200 @@
+import Enforcement
+import Governance
+import Logging
+import Metadata
+import Platform
+import Postgres
+import Synchronization
+
+/// A metadata database and a target, with the enforcement between them but no queue: jobs are run where the test says.
+package final class Bench: Sendable {
+  package let metadata: MetadataDatabase
+  package let target: TestTarget
+  package let targets: Targets
+  package let key: SealingKey
+  package let connection: Connection
+  private let lastFence = Mutex<Int64>(0)
+
+  /// More rounds than any test needs: each runs all jobs that are due.
+  private static let longestRun = 30
+  private static let batchSize = 500
+
+  private init(
+    _ metadata: MetadataDatabase, _ target: TestTarget, _ targets: Targets, _ key: SealingKey,
+    _ connection: Connection
+  ) {
+    self.metadata = metadata
+    self.target = target
+    self.targets = targets
+    self.key = key
+    self.connection = connection
+  }
+
+  /// - Parameter lockTimeout: how long sessions in the target wait for a lock.
+  package static func run(
+    lockTimeout: Duration = .seconds(5), _ body: @Sendable (Bench) async throws -> Void
+  ) async throws {
+    let target = try await TestTarget.make()
+    try await withMetadata { metadata in
+      let key = SealingKey.random()
+      var limits = TargetLimits()
+      limits.lockTimeout = lockTimeout
+      let targets = Targets(
+        metadata: metadata, key: key, caFile: nil, limits: limits,
+        logger: Logger(label: "test"))
+      let connection = try await metadata.transaction { session in
+        try await session.insert(try await target.connection(), secret: Secret(""), key: key)
+      }
+      let bench = Bench(metadata, target, targets, key, connection)
+      try await body(bench)
+    }
+    try await target.remove()
+  }
+
+  package var planner: Planner { Planner(metadata: metadata, targets: targets) }
+  package var explainer: Explainer { Explainer(metadata: metadata, targets: targets) }
+  package func lanes(worker: String = "bench") -> LaneRun {
+    LaneRun(metadata: metadata, targets: targets, worker: worker, logger: Logger(label: "test"))
+  }
+
+  package func nextFence() -> Fence {
+    Fence(
+      epoch: 1,
+      sequence: lastFence.withLock {
+        $0 += 1
+        return $0
+      })
+  }
+}
+
+// Running jobs.
+extension Bench {
+  /// Runs everything that is due, and what it submits, until nothing is; returns the jobs in the order they ended.
+  /// What waits for a time is not waited for, unless `now`.
+  @discardableResult
+  package func drain(now: Bool = false) async throws -> [Job] {
+    var ended: [Int64] = []
+    for _ in 0..<Self.longestRun {
+      if now {
+        try await execute("update job set scheduled_at = now() where state in ('retryable', 'scheduled')")
+      }
+      let due = try await metadata.read { session in
+        try await session.connection.query(
+          """
+          select lane_id, array_agg(id order by class, id) as ids from job
+          where state in ('available', 'retryable', 'scheduled') and scheduled_at <= now() group by lane_id order by 1
+          """
+        ).rows.map { (try $0.int("lane_id"), try $0.intArray("ids")) }
+      }
+      if due.isEmpty {
+        let finished = ended
+        return try await metadata.read { session in
+          var jobs: [Job] = []
+          for id in finished { jobs.append(try await session.job(id: id)) }
+          return jobs
+        }
+      }
+      for (lane, ids) in due {
+        for start in stride(from: 0, to: ids.count, by: Self.batchSize) {
+          ended += try await run(Array(ids[start..<min(start + Self.batchSize, ids.count)]), lane: lane).map(\.id)
+        }
+      }
+    }
+    throw BenchError(text: "jobs of \(connection.name) do not come to an end")
+  }
+
+  /// Runs these jobs as one batch.
+  @discardableResult
+  package func run(_ jobs: [Int64], lane: Int64) async throws -> [JobResult] {
+    let fence = nextFence()
+    let open = try await lanes().open(lane: lane)
+    do {
+      let claim = try await metadata.transaction { try await $0.claim(jobs, fence: fence, worker: "bench") }
+      let results = try await lanes().run(claim.claimed, in: open)
+      await open.close()
+      _ = try await metadata.transaction { try await $0.settle(results, fence: fence) }
+      return results
+    } catch {
+      await open.close()
+      throw error
+    }
+  }
+
+  /// Syncs the whole connection and runs what follows.
+  package func sync() async throws {
+    _ = try await metadata.transaction { try await $0.submitSync(of: self.connection.id) }
+    try await drain()
+  }
+
+  package func execute(_ script: String) async throws {
+    _ = try await metadata.read { try await $0.connection.execute(script) }
+  }
+}
+
+// Changing the desired state.
+extension Bench {
+  /// Adds a user and returns the name, which is the role's too.
+  @discardableResult
+  package func addUser(_ name: String) async throws -> String {
+    let full = "\(target.prefix)_\(name)"
+    _ = try await metadata.transaction { try await $0.addIdentity(name: full, email: nil, role: nil) }
+    return full
+  }
+
+  package func path(_ schema: String, _ table: String, in database: String? = nil) throws -> SecurablePath {
+    try SecurablePath(parts: [connection.name, database ?? target.database, schema, table])
+  }
+
+  /// Submits subscriptions of a user to tables of the main database, named `schema.table`.
+  @discardableResult
+  package func subscribe(
+    _ user: String, to tables: [String], _ access: AccessLevel = .read, in database: String? = nil
+  ) async throws -> [SubmittedJob] {
+    try await apply(
+      try tables.map {
+        SubscriptionRequest(kind: .subscribe, user: user, path: try path($0, in: database), access: access)
+      })
+  }
+
+  @discardableResult
+  package func revoke(
+    _ user: String, from tables: [String], _ access: AccessLevel? = nil, in database: String? = nil
+  ) async throws -> [SubmittedJob] {
+    try await apply(
+      try tables.map {
+        SubscriptionRequest(kind: .revoke, user: user, path: try path($0, in: database), access: access)
+      })
+  }
+
+  package func apply(_ requests: [SubscriptionRequest]) async throws -> [SubmittedJob] {
+    try await metadata.transaction { session in
+      let (resolved, faults) = try await session.resolve(requests)
+      if let fault = faults.first { throw fault.value }
+      return try await session.apply(resolved, actor: "test")
+    }
+  }
+
+  private func path(_ table: String, in database: String?) throws -> SecurablePath {
+    let parts = table.split(separator: ".", maxSplits: 1).map(String.init)
+    return try path(parts[0], parts[1], in: database)
+  }
+
+  package func job(_ id: Int64) async throws -> Job { try await metadata.read { try await $0.job(id: id) } }
+}
+
+package struct BenchError: Error, CustomStringConvertible {
+  let text: String
+  package var description: String { text }
+}
+
+extension TestTarget {
+  /// How Sluice would be told of this target.
+  package func connection(name: String? = nil) async throws -> Connection {
+    let server = try await SharedPostgres.server
+    var connection = Connection(
+      name: name ?? "c\(prefix)", kind: .postgres, host: server.socketDirectory, database: database, username: manager)
+    connection.port = server.port
+    connection.tls = .disable
+    return connection
+  }
+}

@@ -1,0 +1,136 @@
+import Governance
+import Metadata
+import Platform
+import Postgres
+
+/// A target of a test's own in the shared server: two databases of an owner, and a manager that is no superuser and
+/// may make roles, which is what Sluice logs in as. Roles live in the instance, so all names carry a prefix.
+package struct TestTarget: Sendable {
+  package let prefix: String
+  package let manager: String
+  package let owner: String
+  package let database: String
+  package let otherDatabase: String
+
+  package static func make() async throws -> TestTarget {
+    let prefix = "t" + String(UInt32.random(in: 0 ... .max), radix: 36)
+    let target = TestTarget(
+      prefix: prefix, manager: "\(prefix)_manager", owner: "\(prefix)_owner", database: "\(prefix)_main",
+      otherDatabase: "\(prefix)_other")
+    try await SharedPostgres.execute(
+      "create role \(target.manager) login createrole; create role \(target.owner) nologin")
+    for database in [target.database, target.otherDatabase] {
+      try await SharedPostgres.createDatabase(database)
+      try await SharedPostgres.execute(
+        """
+        alter database \(database) owner to \(target.owner);
+        grant connect on database \(database) to \(target.manager) with grant option
+        """)
+    }
+    return target
+  }
+
+  package func remove() async throws {
+    for database in [database, otherDatabase] { try await SharedPostgres.dropDatabase(database) }
+    let roles = try await rows("select rolname from pg_roles where starts_with(rolname, '\(prefix)_')", in: "postgres")
+    for row in roles {
+      try await SharedPostgres.execute("drop role \(try PostgresIdentifier(try row.text("rolname")).quoted)")
+    }
+  }
+
+  /// Runs a script as a superuser.
+  package func execute(_ script: String, in database: String? = nil) async throws {
+    try await SharedPostgres.execute(script, in: database ?? self.database)
+  }
+
+  package func rows(
+    _ sql: String, _ parameters: [PostgresValue] = [], in database: String? = nil
+  ) async throws -> [PostgresRow] {
+    let session = try await SharedPostgres.admin(database ?? self.database)
+    do {
+      let rows = try await session.query(sql, parameters).rows
+      await session.close()
+      return rows
+    } catch {
+      await session.close()
+      throw error
+    }
+  }
+
+  /// Makes a schema whose USAGE the manager may grant.
+  package func createSchema(_ schema: String, in database: String? = nil) async throws {
+    try await execute(
+      "create schema \(schema) authorization \(owner); grant usage on schema \(schema) to \(manager) with grant option",
+      in: database)
+  }
+
+  /// Makes tables with a serial column that the manager may grant on, in schemas that exist.
+  package func createTables(_ names: [String], columns: String = "id serial, v text", in database: String? = nil)
+    async throws
+  {
+    let script = names.map { name in
+      "create table \(name) (\(columns)); alter table \(name) owner to \(owner);"
+        + "grant select, insert, update, delete, truncate on \(name) to \(manager) with grant option;"
+    }
+    try await execute("set client_min_messages = error;" + script.joined(separator: "\n"), in: database)
+    let schemas = Set(names.map { String($0.prefix { $0 != "." }) })
+    for schema in schemas {
+      try await execute(
+        "grant usage on all sequences in schema \(schema) to \(manager) with grant option", in: database)
+    }
+  }
+
+  /// What a role holds by itself, as `family name privilege` by `grantor`.
+  package func grants(to role: String, in database: String? = nil) async throws -> Set<String> {
+    let rows = try await rows(
+      """
+      with item as (
+        select case relkind when 'S' then 'sequence' else 'table' end as family, oid::regclass::text as name, relacl as acl
+        from pg_class
+        union all select 'schema', nspname, nspacl from pg_namespace
+        union all select 'database', 'this', datacl from pg_database where datname = current_database()
+      )
+      select i.family || ' ' || i.name || ' ' || x.privilege_type as entry
+      from item i cross join lateral aclexplode(i.acl) x join pg_roles r on r.oid = x.grantee
+      where r.rolname = $1
+      """, [.text(role)], in: database)
+    return Set(try rows.map { try $0.text("entry") })
+  }
+
+  /// Whether the role could run a SELECT: with the schema's and the database's privileges.
+  package func canRead(_ role: String, _ table: String, in database: String? = nil) async throws -> Bool {
+    try await may(role, table, ["SELECT"], in: database)
+  }
+
+  package func canWrite(_ role: String, _ table: String, in database: String? = nil) async throws -> Bool {
+    try await may(role, table, ["SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE"], in: database)
+  }
+
+  private func may(_ role: String, _ table: String, _ privileges: [String], in database: String?) async throws -> Bool {
+    let row = try await rows(
+      """
+      select bool_and(has_database_privilege(r.oid, current_database(), 'CONNECT')
+        and has_schema_privilege(r.oid, c.relnamespace, 'USAGE') and has_table_privilege(r.oid, c.oid, p)) as may
+      from pg_roles r, pg_class c, unnest($3::text[]) p where r.rolname = $1 and c.oid = $2::text::regclass
+      """, [.text(role), .text(table), .textArray(privileges)], in: database)[0]
+    return try row.optionalBool("may") ?? false
+  }
+
+  package func roleExists(_ role: String) async throws -> Bool {
+    try await rows("select from pg_roles where rolname = $1", [.text(role)]).isEmpty == false
+  }
+
+  /// Changes with every write to an access control list of the instance.
+  package func catalogVersions(in database: String? = nil) async throws -> [String] {
+    try await rows(
+      """
+      select 'class ' || oid || ' ' || xmin || ' ' || ctid::text as version from pg_class where oid >= 16384
+      union all select 'schema ' || oid || ' ' || xmin from pg_namespace
+      union all select 'database ' || oid || ' ' || xmin from pg_database where datname = current_database()
+      union all select 'member ' || oid || ' ' || xmin from pg_auth_members
+        where roleid in (select oid from pg_roles where starts_with(rolname, '\(prefix)_') or starts_with(rolname, 'sluice_'))
+      order by 1
+      """, in: database
+    ).map { try $0.text("version") }
+  }
+}
