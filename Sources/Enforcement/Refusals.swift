@@ -36,6 +36,9 @@ extension Targets {
     if error.code == .tls || error.code == .configuration {
       return TargetError(.unhealthy, error.description, remedy: "check the host, SLUICE_CA_FILE and the TLS mode")
     }
+    if error.code == .resolve {
+      return TargetError(.unhealthy, error.message, remedy: "check the host of the connection, or give --host-address")
+    }
     return target(disposition(of: error), error.description, state)
   }
 

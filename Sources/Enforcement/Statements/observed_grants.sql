@@ -10,19 +10,19 @@ with grantee as (
     and d.dbid in (0, (select oid from pg_database where datname = current_database()))
 ), item as (
   select case c.relkind when 'S' then 'sequence' else 'table' end as family, c.oid, x.*
-  from pg_class c cross join lateral aclexplode(c.relacl || '{}'::aclitem[]) x
+  from pg_class c cross join lateral aclexplode(nullif(c.relacl || '{}'::aclitem[], '{}')) x
   where c.oid in (select objid from depends where classid = 'pg_class'::regclass)
     or c.oid = any ($2::bigint[]::oid[])
   union all
   select 'schema', n.oid, x.*
   from pg_namespace n
-    cross join lateral aclexplode(coalesce(n.nspacl, acldefault('n', n.nspowner)) || '{}'::aclitem[]) x
+    cross join lateral aclexplode(nullif(coalesce(n.nspacl, acldefault('n', n.nspowner)) || '{}'::aclitem[], '{}')) x
   where n.oid in (select objid from depends where classid = 'pg_namespace'::regclass)
     or n.oid in (select relnamespace from pg_class where oid = any ($2::bigint[]::oid[]))
   union all
   select 'database', b.oid, x.*
   from pg_database b
-    cross join lateral aclexplode(coalesce(b.datacl, acldefault('d', b.datdba)) || '{}'::aclitem[]) x
+    cross join lateral aclexplode(nullif(coalesce(b.datacl, acldefault('d', b.datdba)) || '{}'::aclitem[], '{}')) x
   where b.datname = current_database()
 )
 select i.family, i.oid::bigint as oid, coalesce(g.rolname, '') as role, i.privilege_type as privilege,

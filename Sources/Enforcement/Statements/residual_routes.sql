@@ -14,7 +14,7 @@ union all
 select role, oid, case when x.grantee = 0 then 'public' when x.grantee = role_oid then 'grant' else 'membership' end,
   case when x.grantee not in (0, role_oid) then pg_get_userbyid(x.grantee) end, pg_get_userbyid(x.grantor),
   string_agg(x.privilege_type, ', ' order by x.privilege_type)
-from pair cross join lateral aclexplode(relacl || '{}'::aclitem[]) x
+from pair cross join lateral aclexplode(nullif(relacl || '{}'::aclitem[], '{}')) x
 where not rolsuper and x.privilege_type in ('SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE')
   and (x.grantee = 0 or pg_has_role(role_oid, x.grantee, 'MEMBER')) and x.grantee <> relowner
 group by role, oid, role_oid, x.grantee, x.grantor

@@ -64,13 +64,25 @@ struct ConnectionRegistration {
     }
   }
 
+  /// A line a check for people; all fields for machines.
   private func show(_ lines: [CheckLine]) throws {
-    try output.list(
-      lines.map {
-        [
-          "check": .text($0.name), "verdict": .text($0.verdict.rawValue), "message": .text($0.message),
-          "remedy": .optional($0.remedy),
-        ]
-      })
+    guard output.form == .table else { return try output.list(lines.map(\.record)) }
+    let width = lines.map(\.name.count).max() ?? 0
+    for line in lines {
+      let name = line.name.padding(toLength: width, withPad: " ", startingAt: 0)
+      // Drivers often end their message with the very remedy.
+      let remedy = line.remedy.flatMap { line.message.contains($0) ? nil : "; \($0)" } ?? ""
+      Output.standardOutput("\(line.verdict.rawValue.padding(toLength: 7, withPad: " ", startingAt: 0))  \(name)  ")
+      Output.standardOutput(OutputValue.text(line.message + remedy).cell + "\n")
+    }
+  }
+}
+
+extension CheckLine {
+  var record: OutputRecord {
+    [
+      "check": .text(name), "verdict": .text(verdict.rawValue), "message": .text(message),
+      "remedy": .optional(remedy),
+    ]
   }
 }

@@ -64,7 +64,7 @@ struct DevSession: Sendable {
     let variables = variables(servers)
     let processes = try DevProcesses(
       directory: directory,
-      environment: variables.merging(["SLUICE_LOG_LEVEL": logLevel, "SLUICE_LOG_FORMAT": "text"]) { $1 },
+      environment: variables.merging(childSettings) { $1 },
       logger: logger, onChange: { try await writeFacts(servers, $0) })
     do {
       try await processes.run(workers: workers) {
@@ -76,6 +76,14 @@ struct DevSession: Sendable {
       await processes.stop()
       throw error
     }
+  }
+
+  /// A short lease, because on one machine a worker that was killed is to be noticed while somebody watches.
+  private var childSettings: [String: String] {
+    [
+      SettingKey.logLevel.variable: logLevel, SettingKey.logFormat.variable: "text",
+      SettingKey.leaseTTL.variable: "5s",
+    ]
   }
 
   /// Registers the instance as `sluice connection register` does, unless an earlier run has.

@@ -10,7 +10,7 @@ extension Job {
       "stalls": .count(stalls), "enqueued": .bool(isEnqueued), "created_at": .text(createdAt),
       "scheduled_at": .text(scheduledAt), "started_at": .optional(startedAt), "finished_at": .optional(finishedAt),
       "worker": .optional(worker), "error": .optional(error), "remedy": .optional(remedy),
-      "result": .optional(result),
+      "result": .parsed(json: result),
     ]
   }
 
@@ -41,7 +41,7 @@ extension JobAttempt {
     [
       "attempt": .count(number), "outcome": .text(outcome), "fence": .text("\(fence)"), "worker": .text(worker),
       "started_at": .text(startedAt), "finished_at": .text(finishedAt), "error": .optional(error),
-      "result": .optional(result),
+      "result": .parsed(json: result),
     ]
   }
 }

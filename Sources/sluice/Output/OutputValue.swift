@@ -19,6 +19,16 @@ enum OutputValue: Sendable, Equatable {
   static func count(_ value: Int) -> OutputValue { .integer(Int64(value)) }
   static func texts(_ texts: some Sequence<String>) -> OutputValue { .list(texts.map(OutputValue.text)) }
 
+  /// A document kept as JSON, such as the result of a job; text that is no JSON stays text.
+  static func parsed(json text: String?) -> OutputValue {
+    guard let text else { return .null }
+    do {
+      return try JSONDecoder().decode(JSONValue.self, from: Data(text.utf8)).value
+    } catch {
+      return .text(text)
+    }
+  }
+
   /// How a cell of a table shows it: on one line, nothing for null.
   var cell: String {
     switch self {
@@ -80,5 +90,32 @@ extension OutputRecord: Encodable {
   func encode(to encoder: any Encoder) throws {
     var container = encoder.container(keyedBy: FieldName.self)
     for field in fields { try container.encode(field.value, forKey: FieldName(stringValue: field.name)) }
+  }
+}
+
+/// Reads any JSON; the keys of objects are sorted, because JSON gives them no order.
+private struct JSONValue: Decodable {
+  let value: OutputValue
+
+  init(from decoder: any Decoder) throws {
+    let container = try decoder.singleValueContainer()
+    // best effort: JSON says what it is only by what it can be decoded as, so each is tried in turn
+    if container.decodeNil() {
+      value = .null
+    } else if let bool = try? container.decode(Bool.self) {  // best effort: see above
+      value = .bool(bool)
+    } else if let integer = try? container.decode(Int64.self) {  // best effort: see above
+      value = .integer(integer)
+    } else if let number = try? container.decode(Double.self) {  // best effort: see above
+      value = .number(number)
+    } else if let text = try? container.decode(String.self) {  // best effort: see above
+      value = .text(text)
+    } else if let list = try? container.decode([JSONValue].self) {  // best effort: see above
+      value = .list(list.map(\.value))
+    } else {
+      let object = try container.decode([String: JSONValue].self)
+      value = .record(
+        OutputRecord(object.sorted { $0.key < $1.key }.map { OutputRecord.Field(name: $0.key, value: $0.value.value) }))
+    }
   }
 }
