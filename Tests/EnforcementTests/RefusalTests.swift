@@ -66,7 +66,7 @@ struct RefusalTests {
   @Test func anOpenGrantOnOneTableDelaysItsJobAndNoOther() async throws {
     try await Bench.run(lockTimeout: .milliseconds(200)) { bench in
       let ana = try await bench.makeSales()
-      let other = try await SharedPostgres.admin(bench.target.database)
+      let other = try await TestServer.shared.admin(bench.target.database)
       try await other.execute("begin; set role \(bench.target.owner); grant select on sales.items to postgres")
       let jobs = try await bench.subscribe(ana, to: ["sales.orders", "sales.items"])
       try await bench.run(jobs.map(\.id), lane: jobs[0].lane)
@@ -85,7 +85,7 @@ struct RefusalTests {
       let ana = try await bench.makeSales()
       try await bench.target.createTables((0..<16).map { "sales.t\($0)" })
       try await bench.sync()
-      let other = try await SharedPostgres.admin(bench.target.database)
+      let other = try await TestServer.shared.admin(bench.target.database)
       // The lock that a run in a database holds: "SLUI" in ASCII, and 2.
       try await other.execute("begin; select pg_advisory_xact_lock(\(0x534C_5549), 2)")
       let jobs = try await bench.subscribe(ana, to: (0..<16).map { "sales.t\($0)" })

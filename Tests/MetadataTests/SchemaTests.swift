@@ -9,18 +9,18 @@ import Testing
 struct SchemaTests {
   @Test func migrationsMakeAnEmptyDatabaseCurrentAndAgainDoNothing() async throws {
     let name = "empty_\(UInt64.random(in: 0 ... .max))"
-    try await SharedPostgres.createDatabase(name)
-    let session = try await SharedPostgres.admin(name)
+    try await TestServer.shared.createDatabase(name)
+    let session = try await TestServer.shared.admin(name)
     #expect(try await Schema.migrator.state(on: session) == .empty)
     #expect(try await Schema.migrator.migrate(on: session).isEmpty == false)
     try await Schema.requireCurrent(MetadataSession(connection: session))
     #expect(try await Schema.migrator.migrate(on: session).isEmpty)
     await session.close()
-    try await SharedPostgres.dropDatabase(name)
+    try await TestServer.shared.dropDatabase(name)
   }
 
   @Test func anEmptyDatabaseIsRefusedWithTheCommandThatHelps() async throws {
-    let session = try await SharedPostgres.admin()
+    let session = try await TestServer.shared.admin()
     let error = await #expect(throws: MetadataError.self) {
       try await Schema.requireCurrent(MetadataSession(connection: session))
     }

@@ -16,6 +16,8 @@ package final class Bench: Sendable {
   package let connection: Connection
   private let lastFence = Mutex<Int64>(0)
 
+  /// Outages are what tests make on purpose; what matters shows in their results.
+  package static let quiet = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
   /// More rounds than any test needs: each runs all jobs that are due.
   private static let longestRun = 30
   private static let batchSize = 500
@@ -31,20 +33,24 @@ package final class Bench: Sendable {
     self.connection = connection
   }
 
-  /// - Parameter lockTimeout: how long sessions in the target wait for a lock.
+  /// - Parameters:
+  ///   - metadataServer: where the metadata database is, if not in the shared server
+  ///   - targetServer: where the target is, if not in the shared server
+  ///   - lockTimeout: how long sessions in the target wait for a lock
   package static func run(
-    lockTimeout: Duration = .seconds(5), _ body: @Sendable (Bench) async throws -> Void
+    metadataServer: TestServer? = nil, targetServer: TestServer? = nil, lockTimeout: Duration = .seconds(5),
+    _ body: @Sendable (Bench) async throws -> Void
   ) async throws {
-    let target = try await TestTarget.make()
-    try await withMetadata { metadata in
+    let target = try await TestTarget.make(on: targetServer)
+    try await withMetadata(on: metadataServer) { metadata in
       let key = SealingKey.random()
       var limits = TargetLimits()
       limits.lockTimeout = lockTimeout
       let targets = Targets(
         metadata: metadata, key: key, caFile: nil, limits: limits,
-        logger: Logger(label: "test"))
+        logger: Self.quiet)
       let connection = try await metadata.transaction { session in
-        try await session.insert(try await target.connection(), secret: Secret(""), key: key)
+        try await session.insert(target.connection(), secret: Secret(""), key: key)
       }
       let bench = Bench(metadata, target, targets, key, connection)
       try await body(bench)
@@ -55,7 +61,7 @@ package final class Bench: Sendable {
   package var planner: Planner { Planner(metadata: metadata, targets: targets) }
   package var explainer: Explainer { Explainer(metadata: metadata, targets: targets) }
   package func lanes(worker: String = "bench") -> LaneRun {
-    LaneRun(metadata: metadata, targets: targets, worker: worker, logger: Logger(label: "test"))
+    LaneRun(metadata: metadata, targets: targets, worker: worker, logger: Self.quiet)
   }
 
   package func nextFence() -> Fence {
@@ -190,11 +196,11 @@ package struct BenchError: Error, CustomStringConvertible {
 
 extension TestTarget {
   /// How Sluice would be told of this target.
-  package func connection(name: String? = nil) async throws -> Connection {
-    let server = try await SharedPostgres.server
+  package func connection(name: String? = nil) -> Connection {
     var connection = Connection(
-      name: name ?? "c\(prefix)", kind: .postgres, host: server.socketDirectory, database: database, username: manager)
-    connection.port = server.port
+      name: name ?? "c\(prefix)", kind: .postgres, host: server.postgres.socketDirectory, database: database,
+      username: manager)
+    connection.port = server.postgres.port
     connection.tls = .disable
     return connection
   }
@@ -262,7 +268,7 @@ extension Bench {
   /// Registers the target once more.
   package func register(name: String? = nil) async throws -> Connection {
     try await metadata.transaction { session in
-      try await session.insert(try await self.target.connection(name: name), secret: Secret(""), key: self.key)
+      try await session.insert(self.target.connection(name: name), secret: Secret(""), key: self.key)
     }
   }
 }

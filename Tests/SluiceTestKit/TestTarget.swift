@@ -6,22 +6,25 @@ import Postgres
 /// A target of a test's own in the shared server: two databases of an owner, and a manager that is no superuser and
 /// may make roles, which is what Sluice logs in as. Roles live in the instance, so all names carry a prefix.
 package struct TestTarget: Sendable {
+  package let server: TestServer
   package let prefix: String
   package let manager: String
   package let owner: String
   package let database: String
   package let otherDatabase: String
 
-  package static func make() async throws -> TestTarget {
+  package static func make(on server: TestServer? = nil) async throws -> TestTarget {
+    let server = if let server { server } else { try await TestServer.shared }
     let prefix = "t" + String(UInt32.random(in: 0 ... .max), radix: 36)
     let target = TestTarget(
-      prefix: prefix, manager: "\(prefix)_manager", owner: "\(prefix)_owner", database: "\(prefix)_main",
+      server: server, prefix: prefix, manager: "\(prefix)_manager", owner: "\(prefix)_owner",
+      database: "\(prefix)_main",
       otherDatabase: "\(prefix)_other")
-    try await SharedPostgres.execute(
+    try await server.execute(
       "create role \(target.manager) login createrole; create role \(target.owner) nologin")
     for database in [target.database, target.otherDatabase] {
-      try await SharedPostgres.createDatabase(database)
-      try await SharedPostgres.execute(
+      try await server.createDatabase(database)
+      try await server.execute(
         """
         alter database \(database) owner to \(target.owner);
         grant connect on database \(database) to \(target.manager) with grant option
@@ -31,7 +34,7 @@ package struct TestTarget: Sendable {
   }
 
   package func remove() async throws {
-    for database in [database, otherDatabase] { try await SharedPostgres.dropDatabase(database) }
+    for database in [database, otherDatabase] { try await server.dropDatabase(database) }
     // PostgreSQL makes the manager an administrator of each role that it makes.
     let roles = try await rows(
       """
@@ -40,27 +43,19 @@ package struct TestTarget: Sendable {
       order by rolname = '\(manager)'
       """, in: "postgres")
     for row in roles {
-      try await SharedPostgres.execute("drop role \(try PostgresIdentifier(try row.text("rolname")).quoted)")
+      try await server.execute("drop role \(try PostgresIdentifier(try row.text("rolname")).quoted)")
     }
   }
 
   /// Runs a script as a superuser.
   package func execute(_ script: String, in database: String? = nil) async throws {
-    try await SharedPostgres.execute(script, in: database ?? self.database)
+    try await server.execute(script, in: database ?? self.database)
   }
 
   package func rows(
     _ sql: String, _ parameters: [PostgresValue] = [], in database: String? = nil
   ) async throws -> [PostgresRow] {
-    let session = try await SharedPostgres.admin(database ?? self.database)
-    do {
-      let rows = try await session.query(sql, parameters).rows
-      await session.close()
-      return rows
-    } catch {
-      await session.close()
-      throw error
-    }
+    try await server.withAdmin(database ?? self.database) { try await $0.query(sql, parameters).rows }
   }
 
   /// Makes a schema whose USAGE the manager may grant.

@@ -1,0 +1,136 @@
+import Cluster
+import Enforcement
+import Foundation
+import Glibc
+import JobQueue
+import LocalServers
+import Logging
+import Metadata
+import Platform
+import Redis
+import ServiceLifecycle
+import SluiceTestKit
+
+/// A bench with a Redis of its own, and the processes of a cluster run as services of this one.
+struct ClusterBench: Sendable {
+  let bench: Bench
+  let redis: PrivateRedis
+  let queue: LaneQueue
+  var metadata: MetadataDatabase { bench.metadata }
+  var target: TestTarget { bench.target }
+
+  /// How long a test waits for what must happen; a busy machine is slow.
+  static let patience: Duration = .seconds(60)
+
+  static func run(
+    metadataServer: TestServer? = nil, targetServer: TestServer? = nil, leaseTTL: Duration = .seconds(5),
+    _ body: @Sendable (ClusterBench) async throws -> Void
+  ) async throws {
+    let directory = "/tmp/sluice-tests-\(getpid())-redis-\(UInt32.random(in: 0 ... .max))"
+    let redis = try await PrivateRedis.start(.init(directory: directory, appendOnly: false))
+    let clients = (0..<2).map { _ in
+      RedisClient(configuration: RedisConfiguration(host: "127.0.0.1", port: redis.port), logger: Bench.quiet)
+    }
+    let queue = LaneQueue(
+      client: clients[0], wakeClient: clients[1],
+      configuration: .init(leaseTTL: leaseTTL, longestWait: .milliseconds(500)))
+    do {
+      try await Bench.run(metadataServer: metadataServer, targetServer: targetServer) { bench in
+        try await body(ClusterBench(bench: bench, redis: redis, queue: queue))
+      }
+      await close(redis, clients)
+    } catch {
+      await close(redis, clients)
+      throw error
+    }
+  }
+
+  private static func close(_ redis: PrivateRedis, _ clients: [RedisClient]) async {
+    for client in clients { await client.close() }
+    await redis.stop()
+  }
+
+  func worker(_ name: String = "w", _ change: (inout WorkerConfiguration) -> Void = { _ in }) -> Worker {
+    var configuration = WorkerConfiguration(name: name)
+    configuration.outageBackoff = Backoff(base: .milliseconds(50), cap: .milliseconds(500))
+    configuration.parkBackoff = Backoff(base: .milliseconds(100), cap: .milliseconds(500))
+    change(&configuration)
+    return Worker(
+      configuration: configuration, queue: queue, metadata: metadata, targets: bench.targets, logger: Bench.quiet)
+  }
+
+  func scheduler(_ name: String = "s") -> Scheduler {
+    var configuration = SchedulerConfiguration(name: name)
+    configuration.outboxPoll = .milliseconds(200)
+    configuration.dutyInterval = .milliseconds(200)
+    configuration.firstProbe = .milliseconds(200)
+    configuration.longestProbe = .seconds(1)
+    configuration.outageBackoff = Backoff(base: .milliseconds(50), cap: .milliseconds(500))
+    return Scheduler(
+      configuration: configuration, queue: queue, metadata: metadata, targets: bench.targets, logger: Bench.quiet)
+  }
+
+  /// Runs services while `body` runs, and cancels them after it.
+  func running<Value: Sendable>(
+    _ services: [any Service], _ body: @Sendable () async throws -> Value
+  ) async throws -> Value {
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for service in services { group.addTask { try await service.run() } }
+      let value = try await body()
+      group.cancelAll()
+      try await group.waitForAll()
+      return value
+    }
+  }
+}
+
+// Waiting.
+extension ClusterBench {
+  struct NeverHappened: Error, CustomStringConvertible {
+    let description: String
+  }
+
+  /// Returns once `condition` holds; looks after each announcement of a result, and now and then.
+  func wait(_ what: String, until condition: @Sendable () async throws -> Bool) async throws {
+    let limit = Deadline.after(Self.patience)
+    while try await !condition() {
+      guard !limit.hasPassed else { throw NeverHappened(description: "\(what); jobs: \(try await states())") }
+      // Redis, ledger and target announce nothing to each other that a test could wait for.
+      try await Task.sleep(for: .milliseconds(20))
+    }
+  }
+
+  /// Returns once every job has ended.
+  func waitForAll(_ what: String = "not all jobs ended") async throws {
+    try await wait(what) {
+      try await count("select count(*) as n from job where finished_at is null") == 0
+    }
+  }
+
+  func count(_ sql: String) async throws -> Int {
+    try await metadata.read { Int(try await $0.connection.query(sql).rows[0].int("n")) }
+  }
+
+  /// How many jobs are in which state.
+  func states() async throws -> [String: Int] {
+    let rows = try await metadata.read { session in
+      try await session.connection.query("select kind || ' ' || state as state, count(*) as n from job group by 1").rows
+    }
+    return Dictionary(uniqueKeysWithValues: try rows.map { (try $0.text("state"), Int(try $0.int("n"))) })
+  }
+
+  /// Tables `sales.t0` and on, synced, and users with subscriptions to all of them that nobody has worked yet.
+  func submitMany(tables: Int, users: Int) async throws -> [String] {
+    let names = (0..<tables).map { "sales.t\($0)" }
+    try await target.createSchema("sales")
+    try await target.createTables(names, columns: "v text")
+    try await bench.sync()
+    var added: [String] = []
+    for number in 0..<users {
+      let user = try await bench.addUser("u\(number)")
+      try await bench.subscribe(user, to: names)
+      added.append(user)
+    }
+    return added
+  }
+}

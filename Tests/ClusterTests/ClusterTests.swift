@@ -1,0 +1,134 @@
+import JobQueue
+import Metadata
+import Platform
+import SluiceTestKit
+import Testing
+
+@Suite(.timeLimit(.minutes(5)))
+struct ClusterTests {
+  @Test func aSubmittedSubscriptionReachesTheTarget() async throws {
+    try await ClusterBench.run { cluster in
+      let ana = try await cluster.bench.makeSales()
+      try await cluster.running([cluster.scheduler(), cluster.worker()]) {
+        let jobs = try await cluster.bench.subscribe(ana, to: ["sales.orders"])
+        try await cluster.waitForAll()
+        #expect(try await cluster.bench.job(jobs[0].id).state == .completed)
+        #expect(try await cluster.target.canRead(ana, "sales.orders"))
+      }
+    }
+  }
+
+  @Test func severalWorkersAndSchedulersDoEachJobOnce() async throws {
+    try await ClusterBench.run { cluster in
+      let users = try await cluster.submitMany(tables: 30, users: 5)
+      let services = (0..<3).map { number in cluster.worker("w\(number)") { $0.batchSize = 7 } }
+      try await cluster.running([cluster.scheduler("a"), cluster.scheduler("b")] + services) {
+        try await cluster.waitForAll()
+      }
+      #expect(try await cluster.states()["subscribe completed"] == 150)
+      #expect(try await cluster.count("select count(*) as n from job_attempt") == cluster.subscribeAttempts(150))
+      for user in users { #expect(try await cluster.target.canRead(user, "sales.t29")) }
+    }
+  }
+
+  @Test func aRedisThatForgetsEverythingCostsNoJob() async throws {
+    try await ClusterBench.run { cluster in
+      let users = try await cluster.submitMany(tables: 60, users: 5)
+      try await cluster.running([cluster.scheduler(), cluster.worker { $0.batchSize = 10 }]) {
+        try await cluster.wait("nothing was done") {
+          try await cluster.count("select count(*) as n from job where state = 'completed' and kind = 'subscribe'")
+            >= 50
+        }
+        try await cluster.redis.flush()
+        try await cluster.waitForAll()
+      }
+      #expect(try await cluster.states()["subscribe completed"] == 300)
+      #expect(try await cluster.metadata.read { try await $0.queueEpoch() } > 1)
+      for user in users { #expect(try await cluster.target.canRead(user, "sales.t59")) }
+    }
+  }
+
+  @Test func aRedisThatRestartsEmptyCostsNoJob() async throws {
+    try await ClusterBench.run { cluster in
+      _ = try await cluster.submitMany(tables: 40, users: 3)
+      try await cluster.running([cluster.scheduler(), cluster.worker { $0.batchSize = 10 }]) {
+        try await cluster.wait("nothing was done") {
+          try await cluster.count("select count(*) as n from job where state = 'completed' and kind = 'subscribe'")
+            >= 20
+        }
+        await cluster.redis.kill()
+        try await cluster.redis.start()
+        try await cluster.waitForAll()
+      }
+      #expect(try await cluster.states()["subscribe completed"] == 120)
+    }
+  }
+
+  @Test func aMetadataServerThatCrashesCostsNoJobAndDoublesNone() async throws {
+    let server = try await TestServer.start()
+    try await ClusterBench.run(metadataServer: server) { cluster in
+      _ = try await cluster.submitMany(tables: 60, users: 5)
+      try await cluster.running([cluster.scheduler(), cluster.worker { $0.batchSize = 10 }]) {
+        try await cluster.wait("nothing was done") {
+          try await cluster.count("select count(*) as n from job where state = 'completed' and kind = 'subscribe'")
+            >= 50
+        }
+        try await server.postgres.kill()
+        try await server.postgres.start()
+        try await cluster.waitForAll()
+      }
+      #expect(try await cluster.states()["subscribe completed"] == 300)
+      #expect(
+        try await cluster.count(
+          "select count(*) as n from (select job_id from job_attempt where outcome = 'completed' group by 1 having count(*) > 1) x"
+        ) == 0)
+    }
+    await server.postgres.stop(.immediate)
+  }
+
+  @Test func aWorkerThatStallsIsReplacedAndItsResultsAreRefused() async throws {
+    try await ClusterBench.run(leaseTTL: .milliseconds(500)) { cluster in
+      let ana = try await cluster.bench.makeSales()
+      let job = try await cluster.bench.subscribe(ana, to: ["sales.orders"])[0]
+      try await cluster.running([cluster.scheduler()]) {
+        let lease = try await cluster.lease(as: "stalled")
+        _ = try await cluster.metadata.transaction {
+          try await $0.claim(lease.jobs, fence: lease.fence, worker: "stalled")
+        }
+        try await cluster.running([cluster.worker("second")]) { try await cluster.waitForAll() }
+        let late = try await cluster.metadata.transaction {
+          try await $0.settle([JobResult(id: job.id, outcome: .discarded)], fence: lease.fence)
+        }
+        #expect(late == [])
+        let error = await #expect(throws: JobQueueError.self) {
+          try await cluster.queue.settle(lease, [job.id: .done(.discarded)])
+        }
+        #expect(error?.code == .fenced)
+      }
+      let stored = try await cluster.bench.job(job.id)
+      #expect(stored.state == .completed && stored.worker == "second" && stored.stalls == 1)
+    }
+  }
+}
+
+extension ClusterBench {
+  /// Attempts that this many subscribe jobs make besides those of the jobs that set the scene.
+  func subscribeAttempts(_ jobs: Int) async throws -> Int {
+    try await count("select count(*) as n from job_attempt a join job j on j.id = a.job_id where j.kind <> 'subscribe'")
+      + jobs
+  }
+
+  /// Takes the first lane that is due.
+  func lease(as worker: String) async throws -> Lease {
+    let limit = Deadline.after(Self.patience)
+    while !limit.hasPassed {
+      do {
+        if case .leased(let lease) = try await queue.lease(worker: worker, limit: 100) { return lease }
+      } catch let error where error.code == .epochLost {
+        // The scheduler is about to fill the queue.
+      }
+      await queue.waitForWork(atMost: .milliseconds(100))
+    }
+    throw NeverHappened(description: "nothing was leased")
+  }
+}
