@@ -50,12 +50,13 @@ struct Application: Sendable {
 extension Failure {
   /// What a refused GRANT, REVOKE or CREATE ROLE means (LAKEBASE.md, table (a), rows 25 to 32).
   init(_ error: PostgresError) {
-    if error.isConflict {
+    // A role that is missing now was dropped since it was looked for: the next try makes it again.
+    if error.isConflict || error.sqlState == .undefinedObject {
       self.init(.conflict, error.message, remedy: "nothing: it is tried again")
       return
     }
     switch error.sqlState {
-    case .undefinedTable, .invalidSchemaName, .undefinedObject:
+    case .undefinedTable, .invalidSchemaName:
       self.init(.gone, error.message, remedy: "sync its database")
     case .insufficientPrivilege:
       self.init(

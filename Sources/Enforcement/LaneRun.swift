@@ -55,6 +55,9 @@ package struct LaneRun: Sendable {
     } catch let error as MetadataError {
       logger.error("a batch failed", metadata: ["lane": "\(open.lane.id)", "error": "\(error)"])
       return jobs.map { failed($0, "\(error)", "see the message") }
+    } catch let error as PostgresError where error.isConflict {
+      // The lane's lock or the commit itself: each half of the batch would only wait for the same again.
+      return jobs.map { failed($0, error.message, "nothing: it is tried again") }
     } catch let error as PostgresError where !error.isTransient && error.code == .server {
       return try await alone(jobs, open, error)
     }

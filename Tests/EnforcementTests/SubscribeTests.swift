@@ -23,7 +23,7 @@ struct SubscribeTests {
 
   @Test func readGrantsSelectWithItsPrerequisites() async throws {
     try await Bench.run { bench in
-      let ana = try await bench.makeReadable()
+      let ana = try await bench.makeSales()
       try await bench.subscribe(ana, to: ["sales.orders"])
       let jobs = try await bench.drain()
       #expect(jobs.map(\.state) == [.completed])
@@ -36,7 +36,7 @@ struct SubscribeTests {
 
   @Test func writeGrantsTheSequencesOfSerialColumnsToo() async throws {
     try await Bench.run { bench in
-      let ana = try await bench.makeReadable()
+      let ana = try await bench.makeSales()
       try await bench.subscribe(ana, to: ["sales.orders"], .write)
       try await bench.drain()
       #expect(
@@ -50,7 +50,7 @@ struct SubscribeTests {
 
   @Test func revokeTakesEverythingAndPrerequisitesLeaveWithTheLastGrant() async throws {
     try await Bench.run { bench in
-      let ana = try await bench.makeReadable()
+      let ana = try await bench.makeSales()
       try await bench.subscribe(ana, to: ["sales.orders", "sales.items"], .write)
       try await bench.drain()
       try await bench.revoke(ana, from: ["sales.orders"])
@@ -62,14 +62,108 @@ struct SubscribeTests {
       #expect(try await bench.target.grants(to: ana) == [])
     }
   }
-}
 
-extension Bench {
-  /// Two tables, `sales.orders` and `sales.items`, synced, and a user without anything.
-  func makeReadable() async throws -> String {
-    try await target.createSchema("sales")
-    try await target.createTables(["sales.orders", "sales.items"])
-    try await sync()
-    return try await addUser("ana")
+  @Test func aUsersRoleIsMadeWithoutLoginIfThereIsNone() async throws {
+    try await Bench.run { bench in
+      let ana = try await bench.makeSales()
+      try await bench.subscribe(ana, to: ["sales.orders"])
+      try await bench.drain()
+      let role = try await bench.target.rows("select rolcanlogin from pg_roles where rolname = $1", [.text(ana)])
+      #expect(try role.map { try $0.bool("rolcanlogin") } == [false])
+      #expect(
+        try await bench.metadata.read { try await $0.managedRoles(of: bench.connection.id) }
+          == [ManagedRole(role: ana, kind: .user, made: true)])
+    }
+  }
+
+  @Test func aRoleThatExistedIsUsedAndNotTakenForOurs() async throws {
+    try await Bench.run { bench in
+      let ana = try await bench.makeSales()
+      try await bench.target.execute("create role \(ana) login")
+      try await bench.subscribe(ana, to: ["sales.orders"])
+      try await bench.drain()
+      #expect(
+        try await bench.metadata.read { try await $0.managedRoles(of: bench.connection.id) }
+          == [ManagedRole(role: ana, kind: .user, made: false)])
+    }
+  }
+
+  @Test func whatEverybodyHasIsNotGrantedAgain() async throws {
+    try await Bench.run { bench in
+      let ana = try await bench.makeSales()
+      try await bench.target.execute("grant usage on schema sales to public")
+      try await bench.subscribe(ana, to: ["sales.orders"])
+      try await bench.drain()
+      #expect(try await bench.target.grants(to: ana) == ["table sales.orders SELECT", "database this CONNECT"])
+    }
+  }
+
+  @Test func aSecondRunWritesNothing() async throws {
+    try await Bench.run { bench in
+      let ana = try await bench.makeSales()
+      try await bench.subscribe(ana, to: ["sales.orders", "sales.items"], .write)
+      try await bench.drain()
+      let before = try await bench.target.catalogVersions()
+      try await bench.subscribe(ana, to: ["sales.orders", "sales.items"], .write)
+      #expect(try await bench.drain().map(\.state) == [.completed, .completed])
+      #expect(try await bench.target.catalogVersions() == before)
+    }
+  }
+
+  @Test func writeIsReducedToReadByRevokingWrite() async throws {
+    try await Bench.run { bench in
+      let ana = try await bench.makeSales()
+      try await bench.subscribe(ana, to: ["sales.orders"], .write)
+      try await bench.drain()
+      try await bench.revoke(ana, from: ["sales.orders"], .write)
+      try await bench.drain()
+      #expect(
+        try await bench.target.grants(to: ana) == [
+          "table sales.orders SELECT", "schema sales USAGE", "database this CONNECT",
+        ])
+    }
+  }
+
+  @Test func hundredsOfJobsMakeFewStatements() async throws {
+    try await Bench.run { bench in
+      let tables = (0..<60).map { "sales.t\($0)" }
+      try await bench.target.createSchema("sales")
+      try await bench.target.createTables(tables, columns: "v text")
+      try await bench.sync()
+      for name in ["ana", "bo", "cy", "di", "ed"] {
+        let user = try await bench.addUser(name)
+        try await bench.subscribe(user, to: tables)
+      }
+      let jobs = try await bench.drain()
+      #expect(jobs.count == 300 && jobs.allSatisfy { $0.state == .completed })
+      let grants = try await bench.statements().filter { $0.hasPrefix("GRANT") }
+      #expect(grants.count == 3, "\(grants.map { $0.prefix(60) })")
+    }
+  }
+
+  @Test func aSubscriptionInAnotherDatabaseIsGrantedThere() async throws {
+    try await Bench.run { bench in
+      let other = bench.target.otherDatabase
+      try await bench.target.createSchema("hr", in: other)
+      try await bench.target.createTables(["hr.people"], in: other)
+      let ana = try await bench.makeSales()
+      try await bench.subscribe(ana, to: ["hr.people"], in: other)
+      try await bench.drain()
+      #expect(try await bench.target.canRead(ana, "hr.people", in: other))
+      #expect(try await bench.target.grants(to: ana) == [])
+    }
+  }
+
+  @Test func anotherPersonsGrantsToTheSameRoleStay() async throws {
+    try await Bench.run { bench in
+      let ana = try await bench.makeSales()
+      try await bench.target.execute(
+        "create role \(ana); set role \(bench.target.owner); grant select on sales.items to \(ana)")
+      try await bench.subscribe(ana, to: ["sales.orders"])
+      try await bench.drain()
+      try await bench.revoke(ana, from: ["sales.orders"])
+      try await bench.drain()
+      #expect(try await bench.target.grants(to: ana) == ["table sales.items SELECT"])
+    }
   }
 }

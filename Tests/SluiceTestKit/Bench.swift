@@ -1,4 +1,5 @@
 import Enforcement
+import Foundation
 import Governance
 import Logging
 import Metadata
@@ -196,5 +197,63 @@ extension TestTarget {
     connection.port = server.port
     connection.tls = .disable
     return connection
+  }
+}
+
+// Policies, and what the ledger and the trail say.
+extension Bench {
+  /// Stores a policy on a schema of the connection.
+  package func applyPolicy(
+    _ name: String, _ condition: String, schema: String, access: AccessLevel = .read,
+    effect: SubscriptionPolicy.Effect = .grant
+  ) async throws {
+    let policy = SubscriptionPolicy(
+      name: name, effect: effect, access: access,
+      target: PolicyTarget(connection: [try Glob(connection.name)], schema: [try Glob(schema)]),
+      condition: try Condition.parse(condition))
+    _ = try await metadata.transaction { try await $0.apply(policy) }
+  }
+
+  /// Makes a group of these users.
+  package func addGroup(_ name: String, _ users: [String]) async throws {
+    try await metadata.transaction { session in
+      try await session.addGroup(name)
+      _ = try await session.changeMembers(of: name, users: users, add: true)
+    }
+  }
+
+  package func leaveGroup(_ name: String, _ user: String) async throws {
+    _ = try await metadata.transaction { try await $0.changeMembers(of: name, users: [user], add: false) }
+  }
+
+  /// Recomputes the audiences and runs what that submits.
+  @discardableResult
+  package func evaluate() async throws -> [Job] {
+    _ = try await metadata.transaction { try await $0.submitEvaluations(of: [self.connection.id]) }
+    return try await drain()
+  }
+
+  /// The statements that were run in the target, from the audit trail.
+  package func statements() async throws -> [String] {
+    try await metadata.read { session in
+      try await session.connection.query(
+        "select detail ->> 'statements' as statements from audit where action = 'apply' order by id"
+      ).rows.flatMap { try $0.text("statements").components(separatedBy: ";\n") }
+    }
+  }
+
+  /// The roles of the connection's audiences.
+  package func audienceRoles() async throws -> [String] {
+    try await metadata.read { session in
+      try await session.connection.query("select role from audience order by role").rows.map { try $0.text("role") }
+    }
+  }
+
+  /// Two tables, `sales.orders` and `sales.items`, synced, and a user without anything.
+  package func makeSales() async throws -> String {
+    try await target.createSchema("sales")
+    try await target.createTables(["sales.orders", "sales.items"])
+    try await sync()
+    return try await addUser("ana")
   }
 }

@@ -60,8 +60,11 @@ package enum SharedPostgres {
     let limit = Deadline.after(.seconds(30))
     while true {
       do {
-        try await execute("create database \(name)" + (template.map { " template \($0)" } ?? ""))
-        return try await execute("revoke connect on database \(name) from public")
+        // Closed until nobody else may enter, or another test's sync would list it.
+        let source = template.map { " template \($0)" } ?? ""
+        try await execute("create database \(name)\(source) allow_connections false")
+        try await execute("revoke connect on database \(name) from public")
+        return try await execute("alter database \(name) allow_connections true")
       } catch let error as PostgresError where error.sqlState == .objectInUse && !limit.hasPassed {
         // The session that migrated the template ends after its socket was closed; nobody tells when.
         try await Task.sleep(for: .milliseconds(20))
@@ -78,6 +81,8 @@ package enum SharedPostgres {
     try await migrate.value
     let name = "metadata_\(UInt64.random(in: 0 ... .max))"
     try await createDatabase(name, template: template)
+    // Names of roles are made from it, and all tests share an instance.
+    try await execute("update installation set id = gen_random_uuid()", in: name)
     return name
   }
 

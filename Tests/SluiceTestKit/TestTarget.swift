@@ -32,7 +32,13 @@ package struct TestTarget: Sendable {
 
   package func remove() async throws {
     for database in [database, otherDatabase] { try await SharedPostgres.dropDatabase(database) }
-    let roles = try await rows("select rolname from pg_roles where starts_with(rolname, '\(prefix)_')", in: "postgres")
+    // PostgreSQL makes the manager an administrator of each role that it makes.
+    let roles = try await rows(
+      """
+      select rolname from pg_roles r where starts_with(rolname, '\(prefix)_') or exists (
+        select from pg_auth_members m where m.roleid = r.oid and m.member = '\(manager)'::regrole and m.admin_option)
+      order by rolname = '\(manager)'
+      """, in: "postgres")
     for row in roles {
       try await SharedPostgres.execute("drop role \(try PostgresIdentifier(try row.text("rolname")).quoted)")
     }
@@ -128,7 +134,7 @@ package struct TestTarget: Sendable {
       union all select 'schema ' || oid || ' ' || xmin from pg_namespace
       union all select 'database ' || oid || ' ' || xmin from pg_database where datname = current_database()
       union all select 'member ' || oid || ' ' || xmin from pg_auth_members
-        where roleid in (select oid from pg_roles where starts_with(rolname, '\(prefix)_') or starts_with(rolname, 'sluice_'))
+        where roleid in (select oid from pg_roles where starts_with(rolname, '\(prefix)_'))
       order by 1
       """, in: database
     ).map { try $0.text("version") }

@@ -17,5 +17,7 @@ create function audit_is_append_only() returns trigger language plpgsql as $$
 begin
   raise exception 'the audit trail is append-only';
 end $$;
-create trigger audit_append_only before update on audit
+create trigger audit_append_only before update or delete on audit
   for each row execute function audit_is_append_only();
+create trigger audit_never_emptied before truncate on audit
+  for each statement execute function audit_is_append_only();

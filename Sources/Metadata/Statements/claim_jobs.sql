@@ -3,7 +3,7 @@
 --   poisoned    its worker vanished too often; discarded here
 --   finished    nothing left to do
 --   early       not before remaining_ms
---   busy        a producer is changing it at this moment; it comes back at once
+--   busy        somebody is changing it at this moment; it comes back at once
 -- $1 job numbers, $2 epoch, $3 sequence, $4 worker, $5 stalls allowed
 with locked as (
   select j.id, j.state, j.scheduled_at, j.stalls,
@@ -35,7 +35,7 @@ select r.id,
     when p.id is not null then 'poisoned'
     when j.id is null or j.finished_at is not null then 'finished'
     when l.id is not null then 'early'
-    when j.state = 'running' then 'finished'
+    when j.state = 'running' and (j.fence_epoch, j.fence_sequence) > ($2, $3) then 'finished'
     else 'busy' end as fate,
   greatest(0, extract(epoch from l.scheduled_at - now()) * 1000)::bigint as remaining_ms,
   c.kind, c.class, c.scope::text as scope, c.attempt, c.max_attempts

@@ -1,0 +1,104 @@
+import Governance
+import Metadata
+import Platform
+import Postgres
+import SluiceTestKit
+import Testing
+
+@Suite(.timeLimit(.minutes(2)))
+struct RefusalTests {
+  @Test func aTableWithoutGrantOptionFailsAloneAndSaysWhatToDo() async throws {
+    try await Bench.run { bench in
+      let ana = try await bench.makeSales()
+      try await bench.target.execute("revoke all on sales.items from \(bench.target.manager) cascade")
+      let jobs = try await bench.subscribe(ana, to: ["sales.orders", "sales.items"])
+      try await bench.drain()
+      #expect(try await bench.job(jobs[0].id).state == .completed)
+      let refused = try await bench.job(jobs[1].id)
+      #expect(refused.state == .discarded)
+      #expect(refused.remedy?.contains("WITH GRANT OPTION") == true)
+      #expect(try await bench.target.canRead(ana, "sales.orders"))
+    }
+  }
+
+  @Test func aPrivilegeWithoutItsGrantOptionIsNoticedAlthoughTheServerOnlyWarns() async throws {
+    try await Bench.run { bench in
+      let ana = try await bench.makeSales()
+      try await bench.target.execute(
+        "revoke grant option for select on sales.items from \(bench.target.manager) cascade")
+      let jobs = try await bench.subscribe(ana, to: ["sales.orders", "sales.items"])
+      try await bench.drain()
+      #expect(try await bench.job(jobs[0].id).state == .completed)
+      let refused = try await bench.job(jobs[1].id)
+      #expect(refused.state == .discarded)
+      #expect(refused.remedy?.contains("WITH GRANT OPTION") == true)
+    }
+  }
+
+  @Test func aRoleNameThatPostgreSQLWouldCutIsRefused() async throws {
+    try await Bench.run { bench in
+      _ = try await bench.makeSales()
+      let long = try await bench.addUser(String(repeating: "x", count: 60))
+      let jobs = try await bench.subscribe(long, to: ["sales.orders"])
+      try await bench.drain()
+      let refused = try await bench.job(jobs[0].id)
+      #expect(refused.state == .discarded)
+      #expect(refused.remedy?.contains("sluice user map") == true)
+      #expect(try await bench.target.roleExists(String(long.prefix(63))) == false)
+    }
+  }
+
+  @Test func aDroppedTableDiscardsItsJobAndSubmitsASync() async throws {
+    try await Bench.run { bench in
+      let ana = try await bench.makeSales()
+      try await bench.target.execute("drop table sales.items")
+      let jobs = try await bench.subscribe(ana, to: ["sales.orders", "sales.items"])
+      let ended = try await bench.drain()
+      #expect(try await bench.job(jobs[0].id).state == .completed)
+      #expect(try await bench.job(jobs[1].id).state == .discarded)
+      #expect(ended.contains { $0.kind == .sync && $0.state == .completed })
+      await #expect(throws: MetadataError.self) {
+        try await bench.metadata.read { try await $0.securable(at: try bench.path("sales", "items")) }
+      }
+    }
+  }
+
+  @Test func anOpenGrantOnOneTableDelaysItsJobAndNoOther() async throws {
+    try await Bench.run(lockTimeout: .milliseconds(200)) { bench in
+      let ana = try await bench.makeSales()
+      let other = try await SharedPostgres.admin(bench.target.database)
+      try await other.execute("begin; set role \(bench.target.owner); grant select on sales.items to postgres")
+      let jobs = try await bench.subscribe(ana, to: ["sales.orders", "sales.items"])
+      try await bench.run(jobs.map(\.id), lane: jobs[0].lane)
+      #expect(try await bench.job(jobs[0].id).state == .completed)
+      #expect(try await bench.job(jobs[1].id).state == .retryable)
+      try await other.execute("commit")
+      await other.close()
+      try await bench.drain(now: true)
+      #expect(try await bench.job(jobs[1].id).state == .completed)
+      #expect(try await bench.target.canRead(ana, "sales.items"))
+    }
+  }
+
+  @Test func aHeldLaneLockDelaysTheWholeBatchAtOnce() async throws {
+    try await Bench.run(lockTimeout: .milliseconds(300)) { bench in
+      let ana = try await bench.makeSales()
+      try await bench.target.createTables((0..<16).map { "sales.t\($0)" })
+      try await bench.sync()
+      let other = try await SharedPostgres.admin(bench.target.database)
+      // The lock that a run in a database holds: "SLUI" in ASCII, and 2.
+      try await other.execute("begin; select pg_advisory_xact_lock(\(0x534C_5549), 2)")
+      let jobs = try await bench.subscribe(ana, to: (0..<16).map { "sales.t\($0)" })
+      let began = ContinuousClock.now
+      let results = try await bench.run(jobs.map(\.id), lane: jobs[0].lane)
+      #expect(began.duration(to: .now) < .seconds(3), "each job waited for the lock by itself")
+      #expect(
+        results.allSatisfy {
+          if case .retryable = $0.outcome { true } else { false }
+        })
+      try await other.execute("commit")
+      await other.close()
+      #expect(try await bench.drain(now: true).allSatisfy { $0.state == .completed })
+    }
+  }
+}
