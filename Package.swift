@@ -114,5 +114,15 @@ let package = Package(
     tests("MetadataTests", ["Metadata", "SluiceTestKit", "Governance", "Postgres", "Platform", logging]),
     tests(
       "EnforcementTests", ["Enforcement", "Metadata", "SluiceTestKit", "Governance", "Postgres", "Platform", logging]),
+    tests(
+      "ClusterTests",
+      [
+        "Cluster", "JobQueue", "Redis", "Metadata", "Enforcement", "SluiceTestKit", "LocalServers", "Governance",
+        "Postgres", "Platform", logging, lifecycle,
+      ]),
+    tests(
+      "CommandLineTests", ["sluice", "Governance", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+    tests("ConsoleTests", ["Console", logging]),
+    tests("EndToEndTests", ["sluice", "LocalServers", "Postgres", "Platform"]),
   ]
 )
