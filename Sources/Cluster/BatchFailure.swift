@@ -33,7 +33,8 @@ extension BatchRun {
     let failure = Targets.classify(midway: error)
     switch failure.disposition {
     case .cancelled: try await queue.release(lease)
-    case .databaseGone: try await discardAll(lease, failure)
+    case .databaseGone: try await discardAll(lease, failure, revokesAreDone: true)
+    case .databaseClosed: try await discardAll(lease, failure, revokesAreDone: false)
     case .stopped: try await park(lease, .stopped, failure)
     case .unhealthy: try await park(lease, .unhealthy, failure)
     case .soon(let delay): try await postpone(lease, failure, delay)
@@ -74,25 +75,29 @@ extension BatchRun {
     try await queue.park(connection: lease.lane.connection, for: pause, releasing: lease)
   }
 
-  /// The lane's database is gone, and with it everything that was granted there: revokes are done, the rest is not
-  /// possible. A sync of the connection takes the database out of the tree.
-  private func discardAll(_ lease: Lease, _ failure: TargetError) async throws {
-    let results = try await metadata.transaction { metadata in
+  /// The lane's database cannot be worked in. If it is gone, so is everything that was granted there: revokes are done,
+  /// the rest is not possible, and a sync of the connection takes the database out of the tree.
+  private func discardAll(_ lease: Lease, _ failure: TargetError, revokesAreDone: Bool) async throws {
+    let (claim, results) = try await metadata.transaction { metadata in
       let claim = try await metadata.claim(lease.jobs, fence: lease.fence, worker: configuration.name)
       let results = claim.claimed.map { job in
-        job.kind == .revoke
+        revokesAreDone && job.kind == .revoke
           ? JobResult(id: job.id, outcome: .completed, result: #"{"notes":["the database is gone"]}"#)
           : JobResult(id: job.id, outcome: .discarded, error: failure.message, remedy: failure.remedy)
       }
       try await metadata.settle(results, fence: lease.fence)
-      if claim.claimed.contains(where: { $0.kind != .revoke }) {
-        _ = try await metadata.submitSync(of: lease.lane.connection)
-      }
-      return results
+      if revokesAreDone { try await followGone(claim.claimed, lease.lane.connection, metadata) }
+      return (claim, results)
     }
-    var settlements = Dictionary(uniqueKeysWithValues: lease.jobs.map { ($0, Settlement.done(.completed)) })
-    for result in results where result.outcome == .discarded { settlements[result.id] = .done(.discarded) }
-    try await queue.settle(lease, settlements)
+    try await queue.settle(lease, settlements(claim, results))
+  }
+
+  private func followGone(_ jobs: [ClaimedJob], _ connection: Int64, _ metadata: MetadataSession) async throws {
+    if jobs.contains(where: { $0.kind != .revoke }) { _ = try await metadata.submitSync(of: connection) }
+    guard jobs.contains(where: { $0.scope.subject == .leave }) else { return }
+    // A database that could be worked in would have asked for this itself.
+    let roles = try await metadata.lane(.roles, of: connection).id
+    _ = try await metadata.submit([JobRequest(lane: roles, kind: .revoke, jobClass: .revoke, scope: .leave)])
   }
 }
 

@@ -91,7 +91,7 @@ struct BatchRun: Sendable {
     if stale > 0 { Counter(label: MetricName.jobsStale).increment(by: stale) }
   }
 
-  private func settlements(_ claim: Claim, _ results: [JobResult]) -> [Int64: Settlement] {
+  func settlements(_ claim: Claim, _ results: [JobResult]) -> [Int64: Settlement] {
     var settlements: [Int64: Settlement] = [:]
     for id in claim.finished { settlements[id] = .done(.completed) }
     for id in claim.poisoned { settlements[id] = .done(.discarded) }

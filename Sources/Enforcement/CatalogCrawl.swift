@@ -4,8 +4,11 @@ import Postgres
 
 /// Reads what a target holds, leaving out what the platform itself put there (LAKEBASE.md 4.3).
 enum CatalogCrawl {
-  static func databases(in session: PostgresConnection) async throws -> [CrawledSchema] {
-    try await session.query(statement(PackageResources.crawl_databases_sql)).rows.map(schema)
+  /// Databases of the instance: those that can be entered, and of those `known` all that still exist.
+  static func databases(known: [UInt32], in session: PostgresConnection) async throws -> [CrawledSchema] {
+    try await session.query(
+      statement(PackageResources.crawl_databases_sql), [.int8Array(known.map(Int64.init))]
+    ).rows.map(schema)
   }
 
   /// Schemas of the session's database; only the named one when asked.

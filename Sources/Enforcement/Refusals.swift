@@ -33,6 +33,15 @@ extension Targets {
     if error.sqlState == .invalidCatalogName {
       return TargetError(.databaseGone, error.message, remedy: "sync the connection")
     }
+    if error.sqlState == .insufficientPrivilege {
+      return TargetError(
+        .databaseClosed, error.message,
+        remedy: "have its owner GRANT CONNECT ON DATABASE … TO Sluice's role, then retry the job")
+    }
+    if error.sqlState == .objectNotInPrerequisiteState {
+      return TargetError(
+        .databaseClosed, error.message, remedy: "ALTER DATABASE … ALLOW_CONNECTIONS true, then retry the job")
+    }
     if error.code == .tls || error.code == .configuration {
       return TargetError(.unhealthy, error.description, remedy: "check the host, SLUICE_CA_FILE and the TLS mode")
     }

@@ -31,7 +31,8 @@ struct SyncRun: Sendable {
   }
 
   private func syncDatabases(_ job: ClaimedJob, in session: PostgresConnection) async throws -> JobResult {
-    let found = try await CatalogCrawl.databases(in: session)
+    let known = try await metadata.read { try await $0.databaseOIDs(of: connection.id) }
+    let found = try await CatalogCrawl.databases(known: known, in: session)
     let (changes, jobs) = try await metadata.transaction { metadata in
       let changes = try await metadata.syncDatabases(of: connection.id, found: found)
       var requests = try await metadata.lanes(of: connection.id).compactMap { lane in

@@ -9,6 +9,8 @@ package struct TargetError: Error, Sendable, CustomStringConvertible {
     case unhealthy
     /// The database of this lane is gone: its jobs are discarded.
     case databaseGone
+    /// The instance answers, and this one database does not let us in: its jobs are discarded, and no other lane waits.
+    case databaseClosed
     case cancelled
   }
 

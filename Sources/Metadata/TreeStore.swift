@@ -51,6 +51,14 @@ extension MetadataSession {
     ).rows.map(Self.decodeSecurable)
   }
 
+  /// The OIDs of a connection's databases, as of the last sync.
+  package func databaseOIDs(of connectionID: Int64) async throws -> [UInt32] {
+    try await connection.query(
+      "select oid from securable where connection_id = $1 and kind = 'database' and dropped_at is null",
+      [.int8(connectionID)]
+    ).rows.map { UInt32(truncatingIfNeeded: try $0.int("oid")) }
+  }
+
   /// Sets what a level says about itself and everything below that does not say otherwise; true if it was a change.
   package func set(_ setting: Securable.Setting, on id: Int64) async throws -> Bool {
     try await connection.query(

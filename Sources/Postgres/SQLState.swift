@@ -70,6 +70,7 @@ extension SQLState {
   package static let tooManyConnections = SQLState(rawValue: "53300")
   package static let configurationLimitExceeded = SQLState(rawValue: "53400")
   package static let programLimitExceeded = SQLState(rawValue: "54000")
+  package static let objectNotInPrerequisiteState = SQLState(rawValue: "55000")
   package static let objectInUse = SQLState(rawValue: "55006")
   package static let lockNotAvailable = SQLState(rawValue: "55P03")
   package static let queryCanceled = SQLState(rawValue: "57014")

@@ -166,4 +166,39 @@ struct SubscribeTests {
       #expect(try await bench.target.grants(to: ana) == ["table sales.items SELECT"])
     }
   }
+
+  @Test func aDatabaseThatShutsUsOutKeepsItsTree() async throws {
+    try await Bench.run { bench in
+      let other = bench.target.otherDatabase
+      try await bench.target.createSchema("hr", in: other)
+      try await bench.target.createTables(["hr.people"], in: other)
+      try await bench.sync()
+      let before = try await bench.metadata.read {
+        try await $0.securable(at: try bench.path("hr", "people", in: other))
+      }
+      try await bench.target.execute("revoke connect on database \(other) from \(bench.target.manager) cascade")
+      let lane = try await bench.metadata.read { try await $0.lane(.roles, of: bench.connection.id).id }
+      let sync = try await bench.metadata.transaction { try await $0.submitSync(of: bench.connection.id) }
+      try await bench.run([sync.id], lane: lane)
+      let after = try await bench.metadata.read {
+        try await $0.securable(at: try bench.path("hr", "people", in: other))
+      }
+      #expect(after.id == before.id)
+    }
+  }
+
+  @Test func aTableMovedOutOfASchemaThatIsSyncedAloneKeepsItsRow() async throws {
+    try await Bench.run { bench in
+      _ = try await bench.makeSales()
+      try await bench.target.createSchema("archive")
+      try await bench.sync()
+      let orders = try await bench.metadata.read { try await $0.securable(at: try bench.path("sales", "orders")).id }
+      try await bench.target.execute("alter table sales.orders set schema archive")
+      let sales = try SecurablePath(parts: [bench.connection.name, bench.target.database, "sales"])
+      _ = try await bench.metadata.transaction { try await $0.submitSync(of: sales, evenInactive: false) }
+      try await bench.drain()
+      let moved = try await bench.metadata.read { try await $0.securable(at: try bench.path("archive", "orders")) }
+      #expect(moved.id == orders)
+    }
+  }
 }
