@@ -43,7 +43,7 @@ struct ClusterTests {
         try await cluster.waitForAll()
       }
       #expect(try await cluster.states()["subscribe completed"] == 300)
-      #expect(try await cluster.metadata.read { try await $0.queueEpoch() } > 1)
+      #expect(try await cluster.metadata.read { try await $0.queueEpoch().epoch } > 1)
       for user in users { #expect(try await cluster.target.canRead(user, "sales.t59")) }
     }
   }
