@@ -114,5 +114,11 @@ let package = Package(
     tests("MetadataTests", ["Metadata", "SluiceTestKit", "Governance", "Postgres", "Platform", logging]),
     tests(
       "EnforcementTests", ["Enforcement", "Metadata", "SluiceTestKit", "Governance", "Postgres", "Platform", logging]),
+    tests(
+      "ClusterTests",
+      [
+        "Cluster", "JobQueue", "Metadata", "Enforcement", "Redis", "SluiceTestKit", "LocalServers", "Platform", logging,
+        lifecycle,
+      ]),
   ]
 )
