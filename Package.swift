@@ -117,8 +117,12 @@ let package = Package(
     tests(
       "ClusterTests",
       [
-        "Cluster", "JobQueue", "Metadata", "Enforcement", "Redis", "SluiceTestKit", "LocalServers", "Platform", logging,
-        lifecycle,
+        "Cluster", "JobQueue", "Redis", "Metadata", "Enforcement", "SluiceTestKit", "LocalServers", "Governance",
+        "Postgres", "Platform", logging, lifecycle,
       ]),
+    tests(
+      "CommandLineTests", ["sluice", "Governance", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+    tests("ConsoleTests", ["Console", logging]),
+    tests("EndToEndTests", ["sluice", "LocalServers", "Postgres", "Platform"]),
   ]
 )

@@ -1,3 +1,4 @@
+import Glibc
 import Logging
 import NIOCore
 import NIOPosix
@@ -17,6 +18,12 @@ final class RedisConnection: Sendable {
   }
 
   var isActive: Bool { channel.isActive }
+
+  /// The system's words alone, without those of the call that failed.
+  private static func reason(of error: any Error) -> String {
+    guard let error = error as? IOError else { return "\(error)" }
+    return String(cString: strerror(error.errnoCode))
+  }
 
   /// Resolves, connects, shakes hands and logs in.
   static func open(_ configuration: RedisConfiguration) async throws(RedisError) -> RedisConnection {
@@ -62,7 +69,7 @@ final class RedisConnection: Sendable {
       }.get()
       connection = RedisConnection(channel: channel, handler: handler, limits: limits)
     } catch {
-      throw RedisError(.unavailable, "no connection to \(configuration.endpoint): \(error)")
+      throw RedisError(.unavailable, "no connection to \(configuration.endpoint): \(reason(of: error))")
     }
     try await connection.logIn(configuration, deadline)
     return connection

@@ -16,7 +16,8 @@ struct JobList: AsyncParsableCommand {
     discussion: "Example: sluice job list --state discarded --limit 20")
 
   @Option(help: "available, scheduled, running, retryable, completed, discarded or cancelled.") var state: JobState?
-  @Option(help: .init("Only jobs of this lane.", valueName: "number")) var lane: Int64?
+  @Option(help: .init("Only jobs of this lane: its number, or as listed, such as prod/roles.", valueName: "lane"))
+  var lane: String?
   @Option(help: "sync, subscribe, revoke or evaluate.") var kind: JobKind?
   @Option(help: "How many at most.") var limit = 100
   @OptionGroup var common: CommonOptions
@@ -30,6 +31,7 @@ struct JobList: AsyncParsableCommand {
 
   func run() async throws {
     try await common.settingOptions.withMetadata { metadata, _ in
+      let lane = try await metadata.read { session in try await laneID(session) }
       var jobs: [Job] = []
       while jobs.count < limit {
         let (before, size) = (jobs.last?.id ?? .max, min(Self.pageSize, limit - jobs.count))
@@ -44,6 +46,22 @@ struct JobList: AsyncParsableCommand {
         columns: ["id", "kind", "class", "state", "lane", "about", "attempt", "created_at", "error"],
         empty: "there are no such jobs")
     }
+  }
+}
+
+extension JobList {
+  /// The lane's number; nil if none was asked for.
+  private func laneID(_ session: MetadataSession) async throws -> Int64? {
+    guard let lane else { return nil }
+    if let number = Int64(lane) { return try await session.lane(id: number).id }
+    let parts = lane.split(separator: "/", maxSplits: 1).map(String.init)
+    guard parts.count == 2 else { throw CommandFailure.wrongUsage("\"\(lane)\" is not a lane; write it as prod/roles") }
+    let target = try await session.connection(named: parts[0])
+    let lanes = try await session.lanes(of: target.id)
+    guard let found = lanes.first(where: { ($0.databaseName ?? $0.kind.rawValue) == parts[1] }) else {
+      throw CommandFailure.notFound("connection \(target.name) has no lane \(parts[1])")
+    }
+    return found.id
   }
 }
 
@@ -88,7 +106,7 @@ struct JobWaitCommand: AsyncParsableCommand {
       _ = try await metadata.read { try await $0.job(id: id) }
       let outcome = try await JobWait(metadata: metadata).run([id], timeout: timeout)
       try common.output.item(try await metadata.read { try await $0.job(id: id) }.record)
-      try outcome.present(on: common.output)
+      try outcome.requireSuccess()
     }
   }
 }

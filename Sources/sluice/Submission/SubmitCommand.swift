@@ -35,10 +35,10 @@ struct SubmitCommand: AsyncParsableCommand {
     try await common.settingOptions.withMetadata { metadata, _ in
       let jobs = try await BulkSubmission(file: file, total: count).run(on: metadata)
       let new = jobs.filter(\.isNew).count
-      try common.output.done(
+      try await waiting.conclude(
         "\(count) requests: \(new) new jobs, \(count - new) coalesced",
-        ["requests": .count(count), "new": .count(new), "coalesced": .count(count - new)])
-      try await waiting.wait(for: jobs.map(\.id), on: metadata, common.output)
+        ["requests": .count(count), "new": .count(new), "coalesced": .count(count - new)],
+        jobs: jobs.map(\.id), on: metadata, common.output)
     }
   }
 }
@@ -59,8 +59,7 @@ struct SubmitSync: AsyncParsableCommand {
       let job = try await metadata.transaction { session in
         try await session.submitSync(of: path, evenInactive: inactive)
       }
-      try common.output.done("job \(job.id)", job.record)
-      try await waiting.wait(for: [job.id], on: metadata, common.output)
+      try await waiting.conclude("job \(job.id)", job.record, jobs: [job.id], on: metadata, common.output)
     }
   }
 }
@@ -128,8 +127,7 @@ struct SubmitOne {
         }
         return job
       }
-      try common.output.done("job \(job.id)", job.record)
-      try await waiting.wait(for: [job.id], on: metadata, common.output)
+      try await waiting.conclude("job \(job.id)", job.record, jobs: [job.id], on: metadata, common.output)
     }
   }
 }

@@ -23,11 +23,19 @@ struct WaitOptions: ParsableArguments {
     if timeout != nil && !wait { throw ValidationError("--timeout is for --wait.") }
   }
 
-  /// Does nothing without `--wait`.
-  func wait(for jobs: [Int64], on metadata: MetadataDatabase, _ output: Output) async throws {
-    guard wait, !jobs.isEmpty else { return }
+  /// Tells what was submitted; with `--wait`, only after it has finished, together with how.
+  ///
+  /// - Throws: the exit status of an outcome that is not a success, after telling it.
+  func conclude(
+    _ sentence: String, _ record: OutputRecord, jobs: [Int64], on metadata: MetadataDatabase, _ output: Output
+  ) async throws {
+    guard wait else { return try output.done(sentence, record) }
+    output.note("\(sentence); waiting")
     let outcome = try await JobWait(metadata: metadata).run(jobs, timeout: timeout)
-    try outcome.present(on: output)
+    var told = record
+    told.fields += outcome.record.fields
+    try output.done("\(sentence): \(outcome.summary)", told)
+    try outcome.requireSuccess()
   }
 }
 
@@ -36,11 +44,27 @@ struct WaitOutcome: Sendable {
   let jobs: JobOutcomes
   let hasTimedOut: Bool
 
-  /// Says how it ended, and throws the exit status of what is not a success.
-  func present(on output: Output) throws {
-    let states = jobs.finished.sorted { $0.key.rawValue < $1.key.rawValue }
-    let summary = states.map { "\($0.value) \($0.key.rawValue)" }.joined(separator: ", ")
-    output.note(summary.isEmpty ? "no job has finished" : summary)
+  var summary: String {
+    let states = jobs.finished.sorted { $0.key.rawValue < $1.key.rawValue }.map { "\($0.value) \($0.key.rawValue)" }
+    let open = jobs.unfinished.isEmpty ? [] : ["\(jobs.unfinished.count) unfinished"]
+    return states.isEmpty && open.isEmpty ? "nothing to do" : (states + open).joined(separator: ", ")
+  }
+
+  /// The jobs themselves and all that they led to.
+  var record: OutputRecord {
+    [
+      "completed": .count(jobs.finished[.completed] ?? 0), "discarded": .count(jobs.finished[.discarded] ?? 0),
+      "cancelled": .count(jobs.finished[.cancelled] ?? 0), "unfinished": .count(jobs.unfinished.count),
+      "timed_out": .bool(hasTimedOut),
+      "failures": .list(
+        jobs.discarded.map {
+          .record(["job": .integer($0.id), "error": .optional($0.error), "remedy": .optional($0.remedy)])
+        }),
+    ]
+  }
+
+  /// Throws the exit status of what is not a success.
+  func requireSuccess() throws {
     if let first = jobs.discarded.first {
       let remedy = first.remedy.map { "; \($0)" } ?? ""
       let count = jobs.finished[.discarded] ?? 1

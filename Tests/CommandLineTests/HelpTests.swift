@@ -1,0 +1,51 @@
+import ArgumentParser
+import Testing
+
+@testable import sluice
+
+@Suite struct HelpTests {
+  private static func all(_ command: any ParsableCommand.Type = Sluice.self) -> [any ParsableCommand.Type] {
+    let configuration = command.configuration
+    let below = configuration.subcommands + configuration.groupedSubcommands.flatMap(\.subcommands)
+    return [command] + below.flatMap { all($0) }
+  }
+
+  @Test func everyCommandSaysWhatItDoesAndHasAnExample() {
+    for command in Self.all() {
+      let configuration = command.configuration
+      #expect(!configuration.abstract.isEmpty, "\(command) has no abstract")
+      #expect(configuration.discussion.contains("sluice "), "\(command) has no example")
+    }
+  }
+
+  @Test(arguments: [
+    "migrate --check", "scheduler --health :0", "worker --concurrency 2 --classes revoke", "key generate --file f",
+    "config show", "tree prod --depth 1", "enable prod/d", "disable prod/d/s", "inherit prod/d/s/t",
+    "connection register p --host h --database d --workspace-url u --client-id c --client-secret-file f --instance i",
+    "connection register p --kind postgres --host h --database d --user u --password-file f --dry-run",
+    "connection list", "connection show p", "connection check p", "connection update p --sync-every 1h",
+    "connection activate p", "connection deactivate p", "connection delete p --force",
+    "user add ana --email e --role r --attribute k=v", "user list", "user show ana", "user remove ana",
+    "user map ana prod r", "user map ana prod --none", "user map ana prod --unset",
+    "group add g", "group remove g", "group list", "group show g", "group member add g a b",
+    "group member remove g a", "attribute set ana k=v", "attribute unset ana k",
+    "policy apply -f d --prune --dry-run", "policy list", "policy show p", "policy delete p",
+    "submit sync prod --inactive --wait --timeout 5", "submit subscribe --user a --path c/d/s/t --access write",
+    "submit revoke --user a --path c/d/s/t --wait", "submit --from-file f.jsonl", "subscription list --user a",
+    "job list --state discarded --lane 1 --kind sync", "job show 1", "job wait 1 --timeout 3", "job retry 1",
+    "job cancel 1", "queue stats --by lane -o json", "plan prod", "explain ana c/d/s/t",
+    "dev --state d --workers 3 --demo",
+  ])
+  func theContractIsUnderstood(line: String) throws {
+    _ = try Sluice.parseAsRoot(line.split(separator: " ").map(String.init))
+  }
+
+  @Test(arguments: [
+    "user map ana prod", "user map ana prod r --none", "connection register p --host h --database d",
+    "submit subscribe --user a --path c//s/t", "submit sync prod --timeout 5", "dev --workers 0", "job show x",
+    "attribute set ana novalue",
+  ])
+  func wrongUsageIsRefused(line: String) {
+    #expect(throws: (any Error).self) { _ = try Sluice.parseAsRoot(line.split(separator: " ").map(String.init)) }
+  }
+}
