@@ -92,11 +92,19 @@ package struct Scheduler: Service {
 
   /// Redis has lost its memory. The ledger says first that nothing is enqueued, then Redis may start anew: whatever
   /// crashes in between is done again.
+  ///
+  /// Nobody may enqueue between the two, because a new epoch empties Redis of what came before it, and the ledger would
+  /// take that for enqueued.
   private func raiseEpoch() async throws {
-    let epoch = try await metadata.transaction { try await $0.raiseEpoch() }
-    _ = try await queue.establish(epoch: epoch)
-    Counter(label: MetricName.epochsRaised).increment()
-    logger.notice("Redis had no memory of the queue; filling it again", metadata: ["epoch": "\(epoch)"])
+    try await metadata.dedicated { session in
+      try await session.holdOutbox()
+      // Another scheduler may have done it while this one waited.
+      guard try await queue.epoch() == nil else { return }
+      let epoch = try await metadata.transaction { try await $0.raiseEpoch() }
+      _ = try await queue.establish(epoch: epoch)
+      Counter(label: MetricName.epochsRaised).increment()
+      logger.notice("Redis had no memory of the queue; filling it again", metadata: ["epoch": "\(epoch)"])
+    }
   }
 
   /// Does the leader's duties for as long as the session that holds the leader's lock lives.

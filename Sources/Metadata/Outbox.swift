@@ -36,6 +36,12 @@ extension MetadataSession {
     }
   }
 
+  /// Waits until nobody is emptying the outbox, and keeps everybody from it until the session ends; needs a dedicated
+  /// session.
+  package func holdOutbox() async throws {
+    _ = try await connection.query("select pg_advisory_lock($1)", [.int8(Self.outboxLock)])
+  }
+
   package func markEnqueued(_ numbers: [Int64]) async throws {
     _ = try await connection.query("update job set enqueued = true where id = any ($1)", [.int8Array(numbers)])
   }
@@ -44,8 +50,8 @@ extension MetadataSession {
     try await connection.query("select epoch from queue_epoch").rows[0].int("epoch")
   }
 
-  /// Redis has lost its memory: a new epoch, and everything unfinished goes to Redis again. Only one scheduler does
-  /// this at a time (the lock lasts until the transaction ends); returns the epoch to establish.
+  /// Redis has lost its memory: a new epoch, and everything unfinished goes to Redis again. Returns the epoch to
+  /// establish. The outbox must be held meanwhile.
   package func raiseEpoch() async throws -> Int64 {
     let rows = try await connection.query("update queue_epoch set epoch = epoch + 1 returning epoch").rows
     _ = try await connection.query("update job set enqueued = false where enqueued and finished_at is null")
