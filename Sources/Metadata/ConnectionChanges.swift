@@ -41,6 +41,14 @@ extension MetadataSession {
         lane: try await lane(.governance, of: connectionID).id, kind: .evaluate, jobClass: .interactive,
         scope: .governance),
     ]
+    // The evaluation finds its audiences as it left them, and asks for nothing.
+    let audiences = try await connection.query(
+      "select id from audience where connection_id = $1", [.int8(connectionID)])
+    for row in audiences.rows {
+      requests.append(
+        JobRequest(
+          lane: requests[0].lane, kind: .subscribe, jobClass: .bulk, scope: .audience(try row.int("id"))))
+    }
     for lane in try await lanes(of: connectionID) {
       guard let database = lane.database else { continue }
       for source in try await dataSources(below: database) where source.isEnabled {
