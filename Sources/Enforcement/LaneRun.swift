@@ -95,7 +95,8 @@ package struct LaneRun: Sendable {
         return JobResult(id: job.id, outcome: .completed, result: #"{"notes":["the database was dropped"]}"#)
       }
       return JobResult(
-        id: job.id, outcome: .discarded, error: "the database was dropped", remedy: "nothing: there is nothing to grant")
+        id: job.id, outcome: .discarded, error: "the database was dropped", remedy: "nothing: there is nothing to grant"
+      )
     }
   }
 

@@ -25,15 +25,16 @@ extension MetadataSession {
   package func outbox(epoch: Int64, limit: Int) async throws -> [OutboxJob]? {
     let locked = try await connection.query("select pg_try_advisory_xact_lock($1) as locked", [.int8(Self.outboxLock)])
     guard try locked.rows[0].bool("locked") else { return nil }
-    return try await connection.query(statement(PackageResources.outbox_sql), [.int8(epoch), .int8(Int64(limit))]).rows.map { row in
-      guard let jobClass = JobClass(rawValue: Int(try row.int("class"))) else {
-        throw MetadataError(.corrupt, "job \(try row.int("id")) is of an unknown class")
+    return try await connection.query(statement(PackageResources.outbox_sql), [.int8(epoch), .int8(Int64(limit))]).rows
+      .map { row in
+        guard let jobClass = JobClass(rawValue: Int(try row.int("class"))) else {
+          throw MetadataError(.corrupt, "job \(try row.int("id")) is of an unknown class")
+        }
+        let delay = try row.int("delay_ms")
+        return OutboxJob(
+          id: try row.int("id"), lane: try row.int("lane_id"), parkedBy: try row.int("parked_by"), jobClass: jobClass,
+          delay: delay > 0 ? .milliseconds(delay) : nil)
       }
-      let delay = try row.int("delay_ms")
-      return OutboxJob(
-        id: try row.int("id"), lane: try row.int("lane_id"), parkedBy: try row.int("parked_by"), jobClass: jobClass,
-        delay: delay > 0 ? .milliseconds(delay) : nil)
-    }
   }
 
   /// Notes that Redis was told. A job that a producer is changing at this moment is told of once more, which is harmless.

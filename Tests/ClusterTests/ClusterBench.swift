@@ -95,7 +95,7 @@ extension ClusterBench {
     let limit = Deadline.after(Self.patience)
     while try await !condition() {
       guard !limit.hasPassed else { throw NeverHappened(description: "\(what); \(try await diagnosis())") }
-      // Redis, ledger and target announce nothing to each other that a test could wait for.
+      // no event: Redis, ledger and target announce nothing that a test could wait for
       try await Task.sleep(for: .milliseconds(20))
     }
   }
