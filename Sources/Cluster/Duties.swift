@@ -13,11 +13,25 @@ struct Duties: Sendable {
   let metadata: MetadataDatabase
   let targets: Targets
   let logger: Logger
+  let strays: StraySearch
+
+  init(
+    configuration: SchedulerConfiguration, queue: LaneQueue, metadata: MetadataDatabase, targets: Targets,
+    logger: Logger
+  ) {
+    self.configuration = configuration
+    self.queue = queue
+    self.metadata = metadata
+    self.targets = targets
+    self.logger = logger
+    strays = StraySearch(configuration: configuration, queue: queue, metadata: metadata, logger: logger)
+  }
 
   func round() async throws {
     try await endExpired()
     try await syncDue()
     try await probeDue()
+    try await strays.round()
     _ = try await metadata.transaction {
       try await $0.pruneJobs(olderThan: configuration.jobRetention, limit: configuration.roundLimit)
     }

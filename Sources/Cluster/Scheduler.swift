@@ -74,11 +74,7 @@ package struct Scheduler: Service {
       let count = try await metadata.transaction { metadata -> Int in
         guard let jobs = try await metadata.outbox(limit: configuration.outboxBatch), !jobs.isEmpty else { return 0 }
         _ = try await queue.enqueue(
-          jobs.map {
-            QueuedJob(
-              number: $0.id, lane: LaneID(connection: $0.parkedBy, lane: $0.lane), jobClass: $0.jobClass,
-              delay: $0.delay)
-          })
+          jobs.map(QueuedJob.init))
         try await metadata.markEnqueued(jobs.map(\.id))
         return jobs.count
       }

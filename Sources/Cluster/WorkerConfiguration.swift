@@ -37,6 +37,10 @@ package struct SchedulerConfiguration: Sendable {
   /// The first probe of an instance that stopped follows after this, each later one after half as long again.
   package var firstProbe: Duration = .seconds(1)
   package var longestProbe: Duration = .seconds(30)
+  /// A job that has been due for this long is offered to Redis again, in case it has lost it.
+  package var strayAge: Duration = .seconds(60)
+  /// Between two pages of such jobs.
+  package var strayInterval: Duration = .seconds(10)
   /// Finished jobs are kept this long; dead letters until somebody decides.
   package var jobRetention: Duration = .seconds(7 * 86_400)
   /// Rows that one round of duties touches of each kind.

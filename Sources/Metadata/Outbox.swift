@@ -11,6 +11,14 @@ package struct OutboxJob: Sendable {
   package let delay: Duration?
 }
 
+/// A place in the order of unfinished jobs: by lane, then by number.
+package struct JobPosition: Sendable, Hashable {
+  package let lane: Int64
+  package let id: Int64
+  /// Before every job.
+  package static let first = JobPosition(lane: 0, id: 0)
+}
+
 /// The outbox: jobs that Redis has not been told of.
 extension MetadataSession {
   /// Key of the advisory lock under which the outbox is emptied: "SLUI" in ASCII, and 1.
@@ -25,15 +33,31 @@ extension MetadataSession {
   package func outbox(limit: Int) async throws -> [OutboxJob]? {
     let locked = try await connection.query("select pg_try_advisory_xact_lock($1) as locked", [.int8(Self.outboxLock)])
     guard try locked.rows[0].bool("locked") else { return nil }
-    return try await connection.query(statement(PackageResources.outbox_sql), [.int8(Int64(limit))]).rows.map { row in
-      guard let jobClass = JobClass(rawValue: Int(try row.int("class"))) else {
-        throw MetadataError(.corrupt, "job \(try row.int("id")) is of an unknown class")
-      }
-      let delay = try row.int("delay_ms")
-      return OutboxJob(
-        id: try row.int("id"), lane: try row.int("lane_id"), parkedBy: try row.int("parked_by"), jobClass: jobClass,
-        delay: delay > 0 ? .milliseconds(delay) : nil)
+    return try await connection.query(statement(PackageResources.outbox_sql), [.int8(Int64(limit))]).rows
+      .map(Self.decodeOutbox)
+  }
+
+  /// Jobs that were enqueued and have been due for at least `age`, a page of at most `limit` after `position`; `last` is
+  /// nil on the last page.
+  package func longDue(
+    since age: Duration, after position: JobPosition, limit: Int
+  ) async throws -> (jobs: [OutboxJob], last: JobPosition?) {
+    let jobs = try await connection.query(
+      statement(PackageResources.long_due_sql),
+      [.int8(Int64(age.wholeMilliseconds)), .int8(position.lane), .int8(position.id), .int8(Int64(limit))]
+    ).rows.map(Self.decodeOutbox)
+    let last = jobs.count == limit ? jobs.last.map { JobPosition(lane: $0.lane, id: $0.id) } : nil
+    return (jobs, last)
+  }
+
+  private static func decodeOutbox(_ row: PostgresRow) throws -> OutboxJob {
+    guard let jobClass = JobClass(rawValue: Int(try row.int("class"))) else {
+      throw MetadataError(.corrupt, "job \(try row.int("id")) is of an unknown class")
     }
+    let delay = try row.int("delay_ms")
+    return OutboxJob(
+      id: try row.int("id"), lane: try row.int("lane_id"), parkedBy: try row.int("parked_by"), jobClass: jobClass,
+      delay: delay > 0 ? .milliseconds(delay) : nil)
   }
 
   /// Waits until nobody is emptying the outbox, and keeps everybody from it until the session ends; needs a dedicated
