@@ -65,6 +65,26 @@ struct ClusterTests {
     }
   }
 
+  /// As after a crash that cost Redis its last second, or a failover.
+  @Test func aJobThatRedisAloneForgotIsFoundAgain() async throws {
+    try await ClusterBench.run { cluster in
+      let ana = try await cluster.bench.makeSales()
+      let job = try await cluster.bench.subscribe(ana, to: ["sales.orders"])[0]
+      try await cluster.running([cluster.scheduler()]) {
+        try await cluster.wait("the job was not enqueued") { try await cluster.bench.job(job.id).isEnqueued }
+      }
+      let lane = LaneID(connection: cluster.bench.connection.id, lane: job.lane)
+      let forgotten = QueuedJob(number: job.id, lane: lane, jobClass: .interactive)
+      #expect(try await cluster.queue.remove(forgotten))
+      let scheduler = cluster.scheduler {
+        $0.strayAge = .zero
+        $0.strayInterval = .milliseconds(100)
+      }
+      try await cluster.running([scheduler, cluster.worker()]) { try await cluster.waitForAll() }
+      #expect(try await cluster.bench.job(job.id).state == .completed)
+    }
+  }
+
   @Test func aRedisThatRestartsEmptyCostsNoJob() async throws {
     try await ClusterBench.run { cluster in
       _ = try await cluster.submitMany(tables: 40, users: 3)
