@@ -22,6 +22,9 @@ package struct WorkerConfiguration: Sendable {
   /// After this many failures to reach it in a row a connection is reported as unhealthy.
   package var unhealthyAfter = 3
 
+  /// How long jobs rest whose database cannot be connected to, while a sync finds out what became of it.
+  package var databaseRetry: Duration = .seconds(5)
+
   package init(name: String) { self.name = name }
 }
 
@@ -37,10 +40,6 @@ package struct SchedulerConfiguration: Sendable {
   /// The first probe of an instance that stopped follows after this, each later one after half as long again.
   package var firstProbe: Duration = .seconds(1)
   package var longestProbe: Duration = .seconds(30)
-  /// A job that has been due for this long is offered to Redis again, in case it has lost it.
-  package var strayAge: Duration = .seconds(60)
-  /// Between two pages of such jobs.
-  package var strayInterval: Duration = .seconds(10)
   /// Finished jobs are kept this long; dead letters until somebody decides.
   package var jobRetention: Duration = .seconds(7 * 86_400)
   /// Rows that one round of duties touches of each kind.

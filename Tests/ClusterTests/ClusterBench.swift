@@ -59,16 +59,13 @@ struct ClusterBench: Sendable {
       configuration: configuration, queue: queue, metadata: metadata, targets: bench.targets, logger: Bench.quiet)
   }
 
-  func scheduler(
-    _ name: String = "s", _ change: (inout SchedulerConfiguration) -> Void = { _ in }
-  ) -> Scheduler {
+  func scheduler(_ name: String = "s") -> Scheduler {
     var configuration = SchedulerConfiguration(name: name)
     configuration.outboxPoll = .milliseconds(200)
     configuration.dutyInterval = .milliseconds(200)
     configuration.firstProbe = .milliseconds(200)
     configuration.longestProbe = .seconds(1)
     configuration.outageBackoff = Backoff(base: .milliseconds(50), cap: .milliseconds(500))
-    change(&configuration)
     return Scheduler(
       configuration: configuration, queue: queue, metadata: metadata, targets: bench.targets, logger: Bench.quiet)
   }
