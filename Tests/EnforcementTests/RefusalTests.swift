@@ -101,4 +101,23 @@ struct RefusalTests {
       #expect(try await bench.drain(now: true).allSatisfy { $0.state == .completed })
     }
   }
+
+  @Test func manyLockedTablesCostABatchOneLockTimeout() async throws {
+    try await Bench.run(lockTimeout: .seconds(2)) { bench in
+      let ana = try await bench.makeSales()
+      let tables = (0..<16).map { "sales.t\($0)" }
+      try await bench.target.createTables(tables)
+      try await bench.sync()
+      let other = try await TestServer.shared.admin(bench.target.database)
+      try await other.execute(
+        "begin; set role \(bench.target.owner); grant select on \(tables.joined(separator: ", ")) to postgres")
+      let jobs = try await bench.subscribe(ana, to: tables)
+      let began = ContinuousClock.now
+      try await bench.run(jobs.map(\.id), lane: jobs[0].lane)
+      #expect(began.duration(to: .now) < .seconds(15), "each half waited as long as the whole")
+      try await other.execute("commit")
+      await other.close()
+      #expect(try await bench.drain(now: true).allSatisfy { $0.state == .completed })
+    }
+  }
 }
