@@ -120,4 +120,18 @@ struct RefusalTests {
       #expect(try await bench.drain(now: true).allSatisfy { $0.state == .completed })
     }
   }
+
+  @Test func aJobThatCannotBeReadIsCountedAndFailsAlone() async throws {
+    try await Bench.run { bench in
+      _ = try await bench.makeSales()
+      let jobs = try await bench.metadata.transaction { metadata in
+        let lane = try await metadata.lane(.roles, of: bench.connection.id).id
+        return try await metadata.submit(
+          ["", "nobody"].map { JobRequest(lane: lane, kind: .revoke, jobClass: .bulk, scope: .retirement($0)) })
+      }
+      try await bench.run(jobs.map(\.id), lane: jobs[0].lane)
+      #expect(try await bench.job(jobs[0].id).state == .retryable)
+      #expect(try await bench.job(jobs[1].id).state == .completed)
+    }
+  }
 }
