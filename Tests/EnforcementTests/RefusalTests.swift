@@ -121,6 +121,39 @@ struct RefusalTests {
     }
   }
 
+  @Test func aRoleThatCannotBeMadeFailsTheJobOfItsDataSource() async throws {
+    try await Bench.run { bench in
+      let ana = try await bench.makeSales()
+      try await bench.target.execute("alter role \(bench.target.manager) nocreaterole")
+      try await bench.subscribe(ana, to: ["sales.orders"])
+      let job = try await bench.compare("orders")
+      #expect(job.state == .discarded && job.error?.contains("permission denied") == true, "\(job.error ?? "")")
+    }
+  }
+
+  @Test func aRoleNameThatCannotBeFailsTheJobOfItsDataSource() async throws {
+    try await Bench.run { bench in
+      _ = try await bench.makeSales()
+      let long = try await bench.addUser(String(repeating: "x", count: 60))
+      try await bench.subscribe(long, to: ["sales.orders"])
+      let job = try await bench.compare("orders")
+      #expect(job.state == .discarded && job.remedy?.contains("sluice user map") == true)
+    }
+  }
+
+  @Test func aMemberWhoseRoleNameCannotBeFailsTheJobOfItsAudience() async throws {
+    try await Bench.run { bench in
+      let ana = try await bench.makeSales()
+      let long = try await bench.addUser(String(repeating: "x", count: 60))
+      try await bench.addGroup("analysts", [ana, long])
+      try await bench.applyPolicy("analysts-read", "'analysts' in user.groups", schema: "sales")
+      let refused = try await bench.evaluate().filter { $0.state == .discarded }
+      #expect(refused.map(\.lane.kind) == [.roles])
+      #expect(refused.first?.remedy?.contains("sluice user map") == true)
+      #expect(try await bench.target.canRead(ana, "sales.orders"), "the others are members")
+    }
+  }
+
   @Test func aJobThatCannotBeReadIsCountedAndFailsAlone() async throws {
     try await Bench.run { bench in
       _ = try await bench.makeSales()
@@ -133,5 +166,21 @@ struct RefusalTests {
       #expect(try await bench.job(jobs[0].id).state == .retryable)
       #expect(try await bench.job(jobs[1].id).state == .completed)
     }
+  }
+}
+
+extension Bench {
+  /// Compares one table of the schema for every role.
+  fileprivate func compare(_ table: String) async throws -> Job {
+    let submitted = try await metadata.transaction { metadata in
+      let securable = try await metadata.securable(at: try path("sales", table))
+      return try await metadata.submit([
+        JobRequest(
+          lane: try await metadata.lane(ofDatabase: securable.database).id, kind: .subscribe, jobClass: .bulk,
+          scope: .securable(securable.id))
+      ])
+    }
+    try await drain()
+    return try await job(submitted[0].id)
   }
 }
