@@ -18,11 +18,12 @@ enum CatalogCrawl {
 
   /// Relations of the session's database; only those of one schema, or of one OID or name in it, when asked.
   static func relations(
-    schema: String? = nil, oid: UInt32? = nil, name: String? = nil, in session: PostgresConnection
+    schema: String? = nil, oid: UInt32? = nil, name: String? = nil, known: [UInt32] = [],
+    in session: PostgresConnection
   ) async throws -> [CrawledRelation] {
     try await session.query(
       statement(PackageResources.crawl_relations_sql),
-      [.optional(schema), .optional(oid.map(Int64.init)), .optional(name)]
+      [.optional(schema), .optional(oid.map(Int64.init)), .optional(name), .int8Array(known.map(Int64.init))]
     ).rows.compactMap { row in
       guard let kind = SecurableKind(relkind: try row.text("kind")) else { return nil }
       return CrawledRelation(

@@ -36,13 +36,14 @@ struct SecurablePlaces: Sendable {
 }
 
 extension MetadataSession {
-  /// The database, its schemas, and those of its relations that are numbered `ids`, or all. Dropped ones too: the
-  /// target may have them still, as a partition or in another schema, with the grants that Sluice made.
+  /// The database, its schemas, and those of its relations that are numbered `ids`, or all. Dropped ones too, if they
+  /// are named or have direct grants: the target may have them still, as a partition or in another schema.
   func places(in database: Int64, of ids: Set<Int64>, everything: Bool) async throws -> SecurablePlaces {
     let rows = try await connection.query(
       """
-      select id, kind, oid from securable
-      where id = $1 or database_id = $1 and (kind = 'schema' or $3 or id = any ($2))
+      select id, kind, oid from securable s
+      where id = $1 or database_id = $1 and (kind = 'schema' or id = any ($2)
+        or $3 and (dropped_at is null or exists (select from managed_grant where securable_id = s.id)))
       order by dropped_at desc nulls first, id desc
       """, [.int8(database), .int8Array(Array(ids)), .bool(everything)]
     ).rows

@@ -76,7 +76,11 @@ struct SyncRun: Sendable {
 
   private func crawlRelations(_ part: Securable?, in session: PostgresConnection) async throws -> [CrawledRelation] {
     guard let part else { return try await CatalogCrawl.relations(in: session) }
-    if part.kind == .schema { return try await CatalogCrawl.relations(schema: part.path.schema, in: session) }
+    if part.kind == .schema {
+      // Also where its tables went: they may have moved, or the schema itself may have another name now.
+      let known = try await metadata.read { try await $0.dataSources(below: part.id).map(\.oid) }
+      return try await CatalogCrawl.relations(schema: part.path.schema, known: known, in: session)
+    }
     return try await CatalogCrawl.relations(
       schema: part.path.schema, oid: part.oid, name: part.path.table, in: session)
   }
