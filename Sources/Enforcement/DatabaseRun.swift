@@ -162,12 +162,14 @@ extension GrantPlan.Inputs {
 }
 
 extension MetadataSession {
-  /// Every relation of a database that has not been dropped, by OID.
+  /// Every relation of a database by OID: those in the tree, and those that left it with direct grants of ours.
   func securablesByOID(database: Int64) async throws -> [UInt32: Int64] {
     let rows = try await connection.query(
       """
-      select id, oid from securable
-      where database_id = $1 and kind not in ('database', 'schema') and dropped_at is null
+      select id, oid from securable s
+      where database_id = $1 and kind not in ('database', 'schema')
+        and (dropped_at is null or exists (select from managed_grant g where g.securable_id = s.id))
+      order by dropped_at desc nulls first
       """, [.int8(database)]
     ).rows
     return try Dictionary(
