@@ -92,14 +92,4 @@ extension MetadataSession {
     ).rows
     return try Dictionary(uniqueKeysWithValues: rows.map { (try $0.int("identity_id"), try $0.text("role")) })
   }
-
-  /// The OIDs of securables, as of the last sync.
-  func relationOIDs(of securables: Set<Int64>) async throws -> [Int64: UInt32] {
-    let rows = try await connection.query(
-      "select id, oid from securable where id = any ($1) and dropped_at is null",
-      [.int8Array(Array(securables))]
-    ).rows
-    return try Dictionary(
-      uniqueKeysWithValues: rows.map { (try $0.int("id"), UInt32(truncatingIfNeeded: try $0.int("oid"))) })
-  }
 }

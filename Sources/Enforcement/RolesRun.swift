@@ -10,19 +10,15 @@ struct RolesRun: Sendable {
   let connection: Connection
   let worker: String
 
-  /// How often it is looked whether the last database has been left.
-  private static let leavePoll: Duration = .milliseconds(500)
-
   func run(_ jobs: [ClaimedJob], in session: PostgresConnection) async throws -> [JobResult] {
     let outcome = try await session.transaction { session in
       try await LaneLock.take(.roles, in: session)
       return try await reconcile(jobs, in: session)
     }
     let isLeaving = jobs.contains { $0.scope.subject == .leave }
-    let hasLeft = isLeaving ? try await finishLeaving(outcome) : true
+    let leaving = isLeaving ? try await finishLeaving(outcome) : .done
     return jobs.map { job in
-      job.scope.subject == .leave && !hasLeft
-        ? JobResult(id: job.id, outcome: .snoozed(Self.leavePoll)) : outcome.result(of: job)
+      (job.scope.subject == .leave ? leaving.result(of: job) : nil) ?? outcome.result(of: job)
     }
   }
 
@@ -30,8 +26,6 @@ struct RolesRun: Sendable {
   struct Memberships: Sendable {
     var desired: [RoleName: Set<RoleName>] = [:]
     var observed: [RoleName: Set<RoleName>] = [:]
-    /// Audience roles that do not exist in the target yet.
-    var missing: Set<RoleName> = []
 
     var diff: MembershipDiff { MembershipDiff(desired: desired, observed: observed) }
   }
@@ -90,8 +84,6 @@ struct RolesRun: Sendable {
       memberships.observed[try RoleName(try row.text("role")), default: []].insert(
         try RoleName(try row.text("member")))
     }
-    let existing = try await TargetRoles(session: session).existing(audiences.map(\.value))
-    memberships.missing = Set(audiences.filter { !existing.contains($0.value) })
     return memberships
   }
 
