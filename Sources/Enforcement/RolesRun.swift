@@ -10,9 +10,6 @@ struct RolesRun: Sendable {
   let connection: Connection
   let worker: String
 
-  /// How often it is looked whether the last database has been left.
-  private static let leavePoll: Duration = .milliseconds(500)
-
   func run(_ jobs: [ClaimedJob], in session: PostgresConnection) async throws -> [JobResult] {
     let outcome = try await session.transaction(deadline: .after(LaneRun.longestRun)) { session in
       try await LaneLock.take(.roles, in: session)
@@ -20,10 +17,9 @@ struct RolesRun: Sendable {
     }
     try await recordCommitted(outcome, jobs)
     let isLeaving = jobs.contains { $0.scope.subject == .leave }
-    let hasLeft = isLeaving ? try await finishLeaving(outcome) : true
+    let leaving = isLeaving ? try await finishLeaving(outcome) : .done
     return jobs.map { job in
-      job.scope.subject == .leave && !hasLeft
-        ? JobResult(id: job.id, outcome: .snoozed(Self.leavePoll)) : outcome.result(of: job)
+      (job.scope.subject == .leave ? leaving.result(of: job) : nil) ?? outcome.result(of: job)
     }
   }
 
