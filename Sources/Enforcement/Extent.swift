@@ -43,7 +43,7 @@ extension Extent {
         if let role, let securable = job.scope.securable { extent.pairs.insert(Pair(role: role, securable: securable)) }
       case .audience, .grantee: extent.wholeRoles.formUnion([role].compactMap(\.self))
       case .securable: extent.wholeSecurables.formUnion([job.scope.securable].compactMap(\.self))
-      case .leave: extent.isEverything = true
+      case .everything, .leave: extent.isEverything = true
       }
     }
     return extent

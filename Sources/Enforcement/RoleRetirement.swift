@@ -18,9 +18,13 @@ extension RolesRun {
     if !isWanted { try await drop(role, &outcome, in: session) }
   }
 
-  /// Every role that Sluice made, when the connection is left.
+  /// Every role that Sluice made, when the connection is being deleted; one that is only inactive keeps them. Its state
+  /// is read here, under the lane's lock: it may have changed since the lane was opened.
   func dropAll(_ outcome: inout RolesOutcome, in session: PostgresConnection) async throws {
-    let made = try await metadata.read { try await $0.managedRoles(of: connection.id).filter(\.made) }
+    let made = try await metadata.read { metadata in
+      guard try await metadata.connection(id: connection.id).state == .deleting else { return [ManagedRole]() }
+      return try await metadata.managedRoles(of: connection.id).filter(\.made)
+    }
     for role in made { try await drop(role.role, &outcome, in: session) }
   }
 

@@ -64,7 +64,7 @@ struct RolesRun: Sendable {
   func read(_ jobs: [ClaimedJob]?, in session: PostgresConnection) async throws -> Memberships {
     let ids = jobs?.filter { $0.scope.subject == .audience }.compactMap(\.scope.audience)
     let grantees = jobs?.filter { $0.scope.subject == .grantee }.compactMap(\.scope.role) ?? []
-    let isEverything = jobs?.contains { $0.scope.subject == .leave } ?? true
+    let isEverything = jobs?.contains { $0.scope.subject == .everything || $0.scope.subject == .leave } ?? true
     let rows = try await metadata.read { metadata in
       try await metadata.connection.query(
         statement(PackageResources.desired_members_sql),

@@ -32,30 +32,26 @@ extension MetadataSession {
       })
   }
 
-  /// A connection that is active again: its tree is read afresh, and everything enabled in it is granted again.
+  /// A connection that is active again: its tree is read afresh, and what is enabled in it is granted again, to users
+  /// and audiences, with the audiences' members.
   package func submitReturn(to connectionID: Int64) async throws -> [SubmittedJob] {
-    var requests = [
+    let requests = [
       JobRequest(
         lane: try await lane(.roles, of: connectionID).id, kind: .sync, jobClass: .bulk, scope: .connection),
       JobRequest(
         lane: try await lane(.governance, of: connectionID).id, kind: .evaluate, jobClass: .interactive,
         scope: .governance),
     ]
-    // The evaluation finds its audiences as it left them, and asks for nothing.
-    let audiences = try await connection.query(
-      "select id from audience where connection_id = $1", [.int8(connectionID)])
-    for row in audiences.rows {
-      requests.append(
-        JobRequest(
-          lane: requests[0].lane, kind: .subscribe, jobClass: .bulk, scope: .audience(try row.int("id"))))
+    return try await submit(try await requests + comparisons(of: connectionID, isLoss: false))
+  }
+
+  /// A comparison of everything in each lane of a connection that has a target.
+  ///
+  /// - Parameter isLoss: whether something may have to be taken away; such work goes first.
+  func comparisons(of connectionID: Int64, isLoss: Bool) async throws -> [JobRequest] {
+    try await lanes(of: connectionID).filter { $0.kind != .governance }.map {
+      JobRequest(
+        lane: $0.id, kind: isLoss ? .revoke : .subscribe, jobClass: isLoss ? .revoke : .bulk, scope: .everything)
     }
-    for lane in try await lanes(of: connectionID) {
-      guard let database = lane.database else { continue }
-      for source in try await dataSources(below: database) where source.isEnabled {
-        requests.append(
-          JobRequest(lane: lane.id, kind: .subscribe, jobClass: .bulk, scope: .securable(source.id)))
-      }
-    }
-    return try await submit(requests)
   }
 }

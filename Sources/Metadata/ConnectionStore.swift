@@ -155,27 +155,7 @@ func rfc3339(_ column: String) -> String {
 }
 
 extension MetadataSession {
-  /// Begins to leave a connection: nothing is desired there any more, and every database gets a job that takes away
-  /// what Sluice granted. The roles follow, and then the connection itself.
-  package func beginDeletion(of id: Int64) async throws -> [SubmittedJob] {
-    _ = try await connection.query(
-      """
-      update connection set state = 'deleting', state_since = now(), state_reason = 'being deleted'
-      where id = $1 and state not in ('deleting', 'deleted')
-      """, [.int8(id)])
-    _ = try await connection.query(
-      "delete from subscription s using securable t where t.id = s.securable_id and t.connection_id = $1", [.int8(id)])
-    _ = try await connection.query(
-      "delete from audience_member m using audience a where a.id = m.audience_id and a.connection_id = $1",
-      [.int8(id)])
-    let lanes = try await lanes(of: id)
-    let databases = lanes.filter { $0.kind == .database }
-    let places = databases.isEmpty ? lanes.filter { $0.kind == .roles } : databases
-    return try await submit(
-      places.map { JobRequest(lane: $0.id, kind: .revoke, jobClass: .revoke, scope: .leave) })
-  }
-
-  /// The connection is gone; its history stays, its name is free.
+  /// The connection is gone, with what was desired there; its history stays, its name is free.
   package func finishDeletion(of id: Int64) async throws {
     _ = try await connection.query(
       "update connection set state = 'deleted', state_since = now(), state_reason = null where id = $1", [.int8(id)])
@@ -187,5 +167,8 @@ extension MetadataSession {
       """, [.int8(id)])
     _ = try await connection.query(
       "update securable set dropped_at = now() where connection_id = $1 and dropped_at is null", [.int8(id)])
+    _ = try await connection.query(
+      "delete from subscription s using securable t where t.id = s.securable_id and t.connection_id = $1", [.int8(id)])
+    _ = try await connection.query("delete from audience where connection_id = $1", [.int8(id)])
   }
 }
