@@ -68,20 +68,24 @@ package struct Scheduler: Service {
   }
 
   private func emptyOutbox() async throws {
-    let epoch = try await currentEpoch()
+    guard let epoch = try await currentEpoch() else { return }
     while try await enqueueBatch(epoch) == configuration.outboxBatch {}
   }
 
   /// The epoch that Redis and the ledger agree on. A Redis without a memory, with another epoch's, or of another run
-  /// (a restart or a failover may have lost the last of it) begins a new one.
-  private func currentEpoch() async throws -> Int64 {
+  /// (a restart or a failover may have lost the last of it) begins a new one; nil while another scheduler does that.
+  ///
+  /// Whoever raises an epoch establishes it, and nobody else: established once more after Redis was emptied again, it
+  /// would look as if Redis still knew what was enqueued under it.
+  private func currentEpoch() async throws -> Int64? {
     let known = try await metadata.read { try await $0.queueEpoch() }
     let (claimed, runID) = (try await queue.epoch(), try await queue.serverRunID())
     if claimed == known.epoch, runID == known.redisRunID { return known.epoch }
-    let epoch = try await metadata.transaction {
+    let raised = try await metadata.transaction {
       try await $0.raiseEpoch(known: known.epoch, claimed: claimed, redisRunID: runID)
     }
-    // What crashes before this is found again; what happens twice changes nothing.
+    guard let epoch = raised else { return nil }
+    // A crash before this leaves Redis behind the ledger, and the next look raises the epoch again.
     _ = try await queue.establish(epoch: epoch)
     Counter(label: MetricName.epochsRaised).increment()
     logger.notice(

@@ -53,13 +53,13 @@ extension MetadataSession {
   }
 
   /// Redis has lost its memory, or may have: raises the epoch above `known` and above what Redis still claims, and
-  /// returns the epoch that counts now. Of several schedulers one raises it, the others get its result.
-  package func raiseEpoch(known: Int64, claimed: Int64?, redisRunID: String?) async throws -> Int64 {
-    _ = try await connection.query(
+  /// returns the new epoch. Of several schedulers one raises it; nil for the others, who must not establish it.
+  package func raiseEpoch(known: Int64, claimed: Int64?, redisRunID: String?) async throws -> Int64? {
+    try await connection.query(
       """
       update queue_epoch set epoch = greatest(epoch, coalesce($2, 0)) + 1, redis_run_id = $3
-      where epoch = $1
-      """, [.int8(known), .optional(claimed), .optional(redisRunID)])
-    return try await queueEpoch().epoch
+      where epoch = $1 returning epoch
+      """, [.int8(known), .optional(claimed), .optional(redisRunID)]
+    ).rows.first?.int("epoch")
   }
 }

@@ -123,7 +123,8 @@ extension ClusterBench {
     let connections = try await metadata.read { try await $0.connections() }.map {
       "\($0.name) \($0.state) \($0.stateReason ?? "")"
     }
-    let enqueued = try await count("select count(*) as n from job where enqueued and finished_at is null")
+    let enqueued = try await count(
+      "select count(*) as n from job where finished_at is null and enqueued_epoch = (select epoch from queue_epoch)")
     return "jobs: \(try await states()), \(enqueued) of them enqueued; connections: \(connections); queue: "
       + "\(try await queue.stats())"
   }
