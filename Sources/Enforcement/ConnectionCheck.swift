@@ -32,10 +32,11 @@ package struct ConnectionCheck: Sendable {
       if connection.kind == .lakebase { try await checkWorkspace(connection, secret, &lines) }
       let session = try await attempt("login", &lines) {
         let session = try await targets.open(connection, secret: secret)
-        return (session, "as \(connection.username) over \(connection.tls.rawValue)")
+        return (session, "as \(connection.username), \(Self.words(for: connection.tls))")
       }
       do {
         let version = try await checkTarget(session, connection, &lines)
+        lines += try await GrantOptionCheck(targets: targets, connection: connection, secret: secret).lines(in: session)
         await session.close()
         return (lines, version)
       } catch {
@@ -59,11 +60,23 @@ package struct ConnectionCheck: Sendable {
       lines.append(CheckLine(name: name, verdict: .passed, message: message, remedy: nil))
       return value
     } catch let error as TargetError {
-      lines.append(CheckLine(name: name, verdict: .failed, message: error.message, remedy: error.remedy))
+      // Nothing has been synced yet at a registration, so a sync would not help.
+      let remedy =
+        error.disposition == .databaseGone
+        ? "create the database, or name another: --database (the connection itself is worked in it)" : error.remedy
+      lines.append(CheckLine(name: name, verdict: .failed, message: error.message, remedy: remedy))
     } catch {
       lines.append(CheckLine(name: name, verdict: .failed, message: "\(error)", remedy: nil))
     }
     throw Stop()
+  }
+
+  private static func words(for mode: Connection.TLS) -> String {
+    switch mode {
+    case .disable: "without TLS"
+    case .require: "with TLS, the certificate not checked"
+    case .verifyFull: "with TLS, the certificate checked"
+    }
   }
 
   private func checkWorkspace(
@@ -97,6 +110,7 @@ package struct ConnectionCheck: Sendable {
         message: "PostgreSQL \(version / 10_000).\(version % 10_000)",
         remedy: version >= 150_000 ? nil : "Sluice needs PostgreSQL 15 or newer"))
     let facts = try await session.query(statement(PackageResources.check_login_sql)).rows[0]
+    let role = try PostgresIdentifier(connection.username).quoted
     lines.append(
       Self.line(
         "writable catalog", try !facts.bool("is_replica"), "the server accepts writes", "the server is read-only",
@@ -105,7 +119,8 @@ package struct ConnectionCheck: Sendable {
       Self.line(
         "CREATEROLE", try facts.bool("can_create_roles"), "the role may create roles",
         "the role \(connection.username) has no CREATEROLE",
-        "run as a superuser: ALTER ROLE … CREATEROLE (being in databricks_superuser does not give it)"))
+        "run as a superuser: ALTER ROLE \(role) CREATEROLE"
+          + (connection.kind == .lakebase ? " (being in databricks_superuser does not give it)" : "")))
     if connection.kind == .lakebase {
       lines.append(
         Self.line(
@@ -114,7 +129,6 @@ package struct ConnectionCheck: Sendable {
           "add the membership in the instance's role settings (Databricks UI or API)"))
     }
     try await checkRoleMaking(session, &lines)
-    try await checkGrantOptions(session, &lines)
     return version
   }
 
@@ -144,18 +158,5 @@ package struct ConnectionCheck: Sendable {
           name: "makes roles", verdict: .failed, message: error.message,
           remedy: "give the role CREATEROLE and a writable instance"))
     }
-  }
-
-  /// Tables of which the role could not grant SELECT: reported now, and by every job that meets them.
-  private func checkGrantOptions(_ session: PostgresConnection, _ lines: inout [CheckLine]) async throws {
-    let rows = try await session.query(statement(PackageResources.check_grant_options_sql)).rows
-    let missing = try rows.map { try $0.text("name") }
-    let shown = missing.prefix(5).joined(separator: ", ") + (missing.count > 5 ? " and \(missing.count - 5) more" : "")
-    lines.append(
-      CheckLine(
-        name: "grant options", verdict: missing.isEmpty ? .passed : .warning,
-        message: missing.isEmpty ? "on every table" : "missing on \(shown)",
-        remedy: missing.isEmpty
-          ? nil : "have the owners run: GRANT SELECT, INSERT, UPDATE, DELETE, TRUNCATE ON … TO … WITH GRANT OPTION"))
   }
 }

@@ -35,7 +35,7 @@ package struct LaneRun: Sendable {
       let lane = try await metadata.lane(id: id)
       return (lane, try await metadata.connection(id: lane.connection))
     }
-    guard lane.kind != .governance, connection.state != .deleted else {
+    guard lane.kind != .governance, connection.state != .deleted, !lane.isDropped else {
       return OpenLane(lane: lane, connection: connection, session: nil)
     }
     let session = try await targets.open(connection, database: lane.databaseName)
@@ -47,6 +47,7 @@ package struct LaneRun: Sendable {
     if open.connection.state == .deleted {
       return jobs.map { JobResult(id: $0.id, outcome: .cancelled, error: "the connection was deleted") }
     }
+    if open.lane.isDropped { return try await finishDropped(jobs, open) }
     do {
       switch open.lane.kind {
       case .governance: return try await evaluate(jobs, open)
@@ -76,6 +77,27 @@ package struct LaneRun: Sendable {
     }
     return JobResult(
       id: job.id, outcome: .retryable(Self.retryBackoff.delay(failures: job.attempt + 1)), error: error, remedy: remedy)
+  }
+
+  /// A sync, which knows databases by OID, found this one gone: what was granted there is gone with it.
+  private func finishDropped(_ jobs: [ClaimedJob], _ open: OpenLane) async throws -> [JobResult] {
+    if jobs.contains(where: { $0.scope.subject == .leave }) {
+      // A database that is still there asks for this itself.
+      _ = try await metadata.transaction { metadata in
+        let roles = try await metadata.lane(.roles, of: open.connection.id).id
+        return try await metadata.submit([
+          JobRequest(lane: roles, kind: .revoke, jobClass: .revoke, scope: .leave)
+        ])
+      }
+    }
+    return jobs.map { job in
+      guard job.kind == .subscribe else {
+        return JobResult(id: job.id, outcome: .completed, result: #"{"notes":["the database was dropped"]}"#)
+      }
+      return JobResult(
+        id: job.id, outcome: .discarded, error: "the database was dropped", remedy: "nothing: there is nothing to grant"
+      )
+    }
   }
 
   private func evaluate(_ jobs: [ClaimedJob], _ open: OpenLane) async throws -> [JobResult] {

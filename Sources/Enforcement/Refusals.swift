@@ -1,4 +1,5 @@
 import Databricks
+import Metadata
 import Postgres
 
 /// Turns what the drivers say into what a batch does (LAKEBASE.md, table (a)).
@@ -26,44 +27,91 @@ extension Targets {
     }
   }
 
-  static func classify(_ error: PostgresError, state: InstanceState?) -> TargetError {
-    if error.code == .cancelled {
-      return TargetError(.cancelled, "cancelled while connecting", remedy: "nothing: the work was given back")
-    }
-    if error.sqlState == .invalidCatalogName {
-      return TargetError(.databaseGone, error.message, remedy: "sync the connection")
-    }
-    if error.sqlState == .insufficientPrivilege {
+  /// - Parameter state: what the workspace said of a Lakebase instance after the refusal, if it was asked.
+  static func classify(_ error: PostgresError, state: InstanceState?, of connection: Connection) -> TargetError {
+    if error.code == .cancelled { return cancelled("cancelled while connecting") }
+    if let closed = closedDatabase(error, connection) { return closed }
+    let message = text(of: error)
+    switch error.code {
+    case .tls, .configuration:
       return TargetError(
-        .databaseClosed, error.message,
-        remedy: "have its owner GRANT CONNECT ON DATABASE … TO Sluice's role, then retry the job")
+        .unhealthy, message,
+        remedy: "check the host and the TLS mode, and that SLUICE_CA_FILE holds the authority of its certificate")
+    case .resolve:
+      return TargetError(.unhealthy, message, remedy: "check the host of the connection, or give --host-address")
+    default: break
     }
-    if error.sqlState == .objectNotInPrerequisiteState {
+    let disposition = disposition(of: error)
+    if connection.kind == .postgres, error.code == .authentication {
       return TargetError(
-        .databaseClosed, error.message, remedy: "ALTER DATABASE … ALLOW_CONNECTIONS true, then retry the job")
+        .unhealthy, message,
+        remedy: "check the user \(connection.username), its password, that it may log in, and the server's pg_hba.conf")
     }
-    if error.code == .tls || error.code == .configuration {
-      return TargetError(.unhealthy, error.description, remedy: "check the host, SLUICE_CA_FILE and the TLS mode")
+    if error.code != .authentication, error.code != .server, state?.isConnectable ?? true, state != .idle {
+      return TargetError(
+        .soon(after: nil), message, remedy: "see that the server runs and can be reached from here: \(error.endpoint)")
     }
-    if error.code == .resolve {
-      return TargetError(.unhealthy, error.message, remedy: "check the host of the connection, or give --host-address")
+    return target(disposition, message, state)
+  }
+
+  /// One database that does not let us in, while the instance does.
+  private static func closedDatabase(_ error: PostgresError, _ connection: Connection) -> TargetError? {
+    let name = String(error.endpoint.split(separator: "/").last ?? "")
+    func statement(_ text: (String, String) -> String) throws(PostgresError) -> String {
+      text(try PostgresIdentifier(name).quoted, try PostgresIdentifier(connection.username).quoted)
     }
-    return target(disposition(of: error), error.description, state)
+    do throws(PostgresError) {
+      switch error.sqlState {
+      case .invalidCatalogName:
+        return TargetError(
+          .databaseGone, error.message,
+          remedy: "if it was dropped, sync the connection: sluice submit sync \(connection.name)")
+      case .insufficientPrivilege:
+        let grant = try statement { "GRANT CONNECT ON DATABASE \($0) TO \($1)" }
+        return TargetError(.databaseClosed, error.message, remedy: "have its owner run: \(grant); then retry the job")
+      case .objectNotInPrerequisiteState:
+        let alter = try statement { database, _ in "ALTER DATABASE \(database) ALLOW_CONNECTIONS true" }
+        return TargetError(.databaseClosed, error.message, remedy: "have its owner run: \(alter); then retry the job")
+      default: return nil
+      }
+    } catch {
+      return nil
+    }
   }
 
   static func classify(_ error: DatabricksError) -> TargetError {
-    if error.code == .cancelled {
-      return TargetError(.cancelled, "cancelled while asking the workspace", remedy: "nothing: the work was given back")
+    if error.code == .cancelled { return cancelled("cancelled while asking the workspace") }
+    let status = error.status.map { " (HTTP \($0))" } ?? ""
+    let message = "\(error.operation) failed\(status): \(error.message)"
+    switch error.code {
+    case .transport(let failure) where failure.code == .certificate || failure.code == .tls:
+      return TargetError(
+        .unhealthy, message,
+        remedy: "check the workspace's URL, and that SLUICE_CA_FILE holds the authority of its certificate")
+    case .transport(let failure) where failure.isTransient:
+      return TargetError(.soon(after: nil), message, remedy: failure.remedy)
+    default: return target(error.disposition, message, nil)
     }
-    return target(error.disposition, error.description, nil)
   }
+
+  /// What happened and where, without a remedy: that one stands beside it.
+  private static func text(of error: PostgresError) -> String {
+    let code = error.sqlState.map { " [\($0)]" } ?? ""
+    return error.endpoint.isEmpty ? "\(error.message)\(code)" : "\(error.endpoint): \(error.message)\(code)"
+  }
+
+  private static func cancelled(_ message: String) -> TargetError {
+    TargetError(.cancelled, message, remedy: "the work was given back and runs elsewhere")
+  }
+
+  private static let soon = "if it stays, see that the instance answers: sluice connection check"
 
   private static func target(
     _ disposition: Databricks.Disposition, _ message: String, _ state: InstanceState?
   ) -> TargetError {
     switch disposition {
     case .askInstance:
-      guard let state else { return TargetError(.soon(after: nil), message, remedy: "nothing: it is tried again") }
+      guard let state else { return TargetError(.soon(after: nil), message, remedy: soon) }
       if state.isConnectable && state != .idle {
         return TargetError(
           .unhealthy, message,
@@ -71,7 +119,7 @@ extension Targets {
             + "role")
       }
       return target(state.dispositionOfRefusedLogin, "\(message) (the instance is \(state))", nil)
-    case .soon(let delay): return TargetError(.soon(after: delay), message, remedy: "nothing: it is tried again")
+    case .soon(let delay): return TargetError(.soon(after: delay), message, remedy: soon)
     case .whenRunning:
       return TargetError(.stopped, message, remedy: "start the instance; the jobs wait and cost nothing")
     case .reauthenticate:
@@ -85,11 +133,10 @@ extension Targets {
   package static func classify(midway error: any Error) -> TargetError {
     switch error {
     case let error as TargetError: error
-    case is CancellationError:
-      TargetError(.cancelled, "cancelled", remedy: "nothing: the work was given back")
-    case let error as PostgresError where error.code == .cancelled:
-      TargetError(.cancelled, "cancelled", remedy: "nothing: the work was given back")
-    default: TargetError(.soon(after: nil), "\(error)", remedy: "nothing: it is tried again")
+    case is CancellationError: cancelled("cancelled")
+    case let error as PostgresError where error.code == .cancelled: cancelled("cancelled")
+    case let error as PostgresError: TargetError(.soon(after: nil), text(of: error), remedy: soon)
+    default: TargetError(.soon(after: nil), "\(error)", remedy: soon)
     }
   }
 }

@@ -55,7 +55,7 @@ package actor Targets {
     guard connection.kind == .lakebase else {
       configuration.password = secret
       do { return try await PostgresConnection.connect(configuration) } catch {
-        throw Self.classify(error, state: nil)
+        throw Self.classify(error, state: nil, of: connection)
       }
     }
     return try await openLakebase(connection, secret, configuration)
@@ -78,7 +78,7 @@ package actor Targets {
         return try await PostgresConnection.connect(configuration)
       } catch {
         let state = try await stateAfterRefusal(error, workspace, instance)
-        let failure = Self.classify(error, state: state)
+        let failure = Self.classify(error, state: state, of: connection)
         guard attempt == 1, failure.disposition == .unhealthy, Self.asksForNewToken(error, state: state) else {
           throw failure
         }

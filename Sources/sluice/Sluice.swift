@@ -35,9 +35,12 @@ struct Sluice: AsyncParsableCommand {
 
   /// Parses and runs; every way to fail ends in `Ending`.
   static func main() async {
+    StandardStreams.reserveClosed()
     let command: any ParsableCommand
     do {
-      command = try parseAsRoot()
+      let arguments = HelpWords.understood(Array(CommandLine.arguments.dropFirst()))
+      if let word = HelpWords.misspelled(arguments) { throw ValidationError("Unknown option '\(word)'") }
+      command = try parseAsRoot(arguments)
     } catch {
       exit(withError: error)
     }

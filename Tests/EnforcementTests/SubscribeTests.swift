@@ -187,6 +187,19 @@ struct SubscribeTests {
     }
   }
 
+  @Test func aRenamedSchemaThatIsSyncedAloneKeepsItsTables() async throws {
+    try await Bench.run { bench in
+      _ = try await bench.makeSales()
+      let orders = try await bench.metadata.read { try await $0.securable(at: try bench.path("sales", "orders")).id }
+      try await bench.target.execute("alter schema sales rename to sold")
+      let sales = try SecurablePath(parts: [bench.connection.name, bench.target.database, "sales"])
+      _ = try await bench.metadata.transaction { try await $0.submitSync(of: sales, evenInactive: false) }
+      try await bench.drain()
+      let moved = try await bench.metadata.read { try await $0.securable(at: try bench.path("sold", "orders")) }
+      #expect(moved.id == orders)
+    }
+  }
+
   @Test func aTableMovedOutOfASchemaThatIsSyncedAloneKeepsItsRow() async throws {
     try await Bench.run { bench in
       _ = try await bench.makeSales()

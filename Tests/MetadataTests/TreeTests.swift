@@ -203,6 +203,15 @@ struct TreeTests {
     }
   }
 
+  @Test func aTableMovedToASchemaThatNoSyncHasSeenIsNotDropped() async throws {
+    try await Fixture.run { fixture in
+      let orders = try await fixture.id("warehouse/main/sales/orders")
+      let changes = try await fixture.sync(relations: [Fixture.relation(100, "orders", schema: 77)], relation: orders)
+      #expect(changes.isEmpty)
+      #expect(try await fixture.id("warehouse/main/sales/orders") == orders)
+    }
+  }
+
   @Test func aSyncOfOneTableThatIsGoneDropsIt() async throws {
     try await Fixture.run { fixture in
       let orders = try await fixture.id("warehouse/main/sales/orders")

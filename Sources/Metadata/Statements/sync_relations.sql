@@ -32,6 +32,8 @@ with found as (
   update securable s set dropped_at = now()
   from known k
   where s.id = k.id and not exists (select from matched m where m.id = k.id)
+    -- One that moved to a schema that no sync has seen is not dropped; the next sync of the database finds its place.
+    and not exists (select from crawled_relation r where r.oid = k.oid)
   returning s.id
 )
 select id, 'added' as change from added

@@ -52,7 +52,7 @@ struct PlanCommand: AsyncParsableCommand {
     for plan in plans {
       // A comment of SQL, so that the answer as a whole can be read by psql.
       let place = plan.database.map { "database \($0)" } ?? "roles"
-      Output.standardOutput("-- \(plan.connection), \(place)\n" + plan.statements.map { "\($0);\n" }.joined())
+      try Output.standardOutput("-- \(plan.connection), \(place)\n" + plan.statements.map { "\($0);\n" }.joined())
     }
   }
 }

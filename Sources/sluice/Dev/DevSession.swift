@@ -145,7 +145,7 @@ struct DevSession: Sendable {
       ["", "sluice dev is ready; Ctrl-C stops it.", ""]
       + places.map { "  \($0.0.padding(toLength: 10, withPad: " ", startingAt: 0)) \($0.1)" }
       + ["", "In other terminals:", ""] + lines.map { "  \($0)" } + (isDemo ? [] : registration(servers))
-    Output.standardOutput(text.joined(separator: "\n") + "\n")
+    try Output.standardOutput(text.joined(separator: "\n") + "\n")
   }
 
   private func registration(_ servers: DevServers) -> [String] {

@@ -41,8 +41,10 @@ struct JobList: AsyncParsableCommand {
         jobs += page
         if page.count < size { break }
       }
+      let found = jobs
+      let names = try await metadata.read { try await $0.scopeNames(of: found) }
       try common.output.list(
-        jobs.map(\.record),
+        jobs.map { $0.record(names) },
         columns: ["id", "kind", "class", "state", "lane", "about", "attempt", "created_at", "error"],
         empty: "there are no such jobs")
     }
@@ -75,10 +77,11 @@ struct JobShow: AsyncParsableCommand {
 
   func run() async throws {
     try await common.settingOptions.withMetadata { metadata, settings in
-      let (job, attempts) = try await metadata.read { session in
-        (try await session.job(id: id), try await session.attempts(of: id))
+      let (job, attempts, names) = try await metadata.read { session in
+        let job = try await session.job(id: id)
+        return (job, try await session.attempts(of: id), try await session.scopeNames(of: [job]))
       }
-      var record = job.record
+      var record = job.record(names)
       record.fields += [
         .init(
           name: "why", value: .optional(try await JobWhereabouts(settings: settings).reason(for: job, on: metadata))),
@@ -105,7 +108,7 @@ struct JobWaitCommand: AsyncParsableCommand {
     try await common.settingOptions.withMetadata { metadata, _ in
       _ = try await metadata.read { try await $0.job(id: id) }
       let outcome = try await JobWait(metadata: metadata).run([id], timeout: timeout)
-      try common.output.item(try await metadata.read { try await $0.job(id: id) }.record)
+      try common.output.item(try await metadata.read { try await $0.jobRecord(id: id) })
       try outcome.requireSuccess()
     }
   }
@@ -124,9 +127,9 @@ struct JobRetry: AsyncParsableCommand {
       let job = try await metadata.transaction { session in
         try await session.retryJob(id: id)
         try await session.audit(AuditEntry(actor: Operator.name, action: "job retry", job: id))
-        return try await session.job(id: id)
+        return try await session.jobRecord(id: id)
       }
-      try common.output.done("job \(id) is \(job.state.rawValue)", job.record)
+      try common.output.done("job \(id) is \(job["state"]?.cell ?? "gone")", job)
     }
   }
 }
@@ -144,9 +147,9 @@ struct JobCancel: AsyncParsableCommand {
       let job = try await metadata.transaction { session in
         try await session.cancelJob(id: id)
         try await session.audit(AuditEntry(actor: Operator.name, action: "job cancel", job: id))
-        return try await session.job(id: id)
+        return try await session.jobRecord(id: id)
       }
-      try common.output.done("job \(id) is \(job.state.rawValue)", job.record)
+      try common.output.done("job \(id) is \(job["state"]?.cell ?? "gone")", job)
     }
   }
 }

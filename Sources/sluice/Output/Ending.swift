@@ -17,7 +17,7 @@ enum Ending {
 
   /// Help asked for, a plain exit status, or a fault that is shown with the usage.
   private static func isForTheParser(_ error: any Error) -> Bool {
-    error is CleanExit || error is ExitCode || error is ValidationError
+    error is CleanExit || error is ExitCode || error is ValidationError || Sluice.exitCode(for: error) == .success
   }
 
   static func message(of error: any Error) -> String {

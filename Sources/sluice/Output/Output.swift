@@ -21,9 +21,9 @@ struct OutputOptions: ParsableArguments {
 /// Writes answers to standard output; everything else (progress, warnings) goes to standard error.
 struct Output: Sendable {
   let form: OutputForm
-  private let write: @Sendable (String) -> Void
+  private let write: @Sendable (String) throws -> Void
 
-  init(form: OutputForm, write: @escaping @Sendable (String) -> Void = Output.standardOutput) {
+  init(form: OutputForm, write: @escaping @Sendable (String) throws -> Void = Output.standardOutput) {
     self.form = form
     self.write = write
   }
@@ -36,25 +36,25 @@ struct Output: Sendable {
   func list(_ records: [OutputRecord], columns: [String]? = nil, empty: String = "nothing to show") throws {
     switch form {
     case .table where records.isEmpty: note(empty)
-    case .table: print(lines: Table(records, columns: columns).lines)
-    case .json: write(try json(records, pretty: true) + "\n")
-    case .jsonl: for record in records { write(try json(record, pretty: false) + "\n") }
+    case .table: try print(lines: Table(records, columns: columns).lines)
+    case .json: try write(json(records, pretty: true) + "\n")
+    case .jsonl: for record in records { try write(json(record, pretty: false) + "\n") }
     }
   }
 
   /// One record; lists of records in it become tables of their own beneath it.
   func item(_ record: OutputRecord) throws {
     switch form {
-    case .table: print(lines: Self.itemLines(record))
-    case .json: write(try json(record, pretty: true) + "\n")
-    case .jsonl: write(try json(record, pretty: false) + "\n")
+    case .table: try print(lines: Self.itemLines(record))
+    case .json: try write(json(record, pretty: true) + "\n")
+    case .jsonl: try write(json(record, pretty: false) + "\n")
     }
   }
 
   /// What was done: a sentence for people, a record for machines.
   func done(_ sentence: String, _ record: OutputRecord) throws {
     switch form {
-    case .table: write(sentence + "\n")
+    case .table: try write(sentence + "\n")
     case .json, .jsonl: try item(record)
     }
   }
@@ -64,7 +64,7 @@ struct Output: Sendable {
     if form == .table { Output.standardError(text + "\n") }
   }
 
-  private func print(lines: [String]) { write(lines.map { $0 + "\n" }.joined()) }
+  private func print(lines: [String]) throws { try write(lines.map { $0 + "\n" }.joined()) }
 
   private static func itemLines(_ record: OutputRecord) -> [String] {
     var plain: [OutputRecord.Field] = []
@@ -104,10 +104,11 @@ struct Output: Sendable {
     return String(decoding: try encoder.encode(value), as: UTF8.self)
   }
 
-  static let standardOutput: @Sendable (String) -> Void = { text in
-    FileHandle.standardOutput.write(Data(text.utf8))
+  static let standardOutput: @Sendable (String) throws -> Void = { text in
+    try StandardStreams.write(text, to: STDOUT_FILENO, name: "standard output")
   }
   static let standardError: @Sendable (String) -> Void = { text in
-    FileHandle.standardError.write(Data(text.utf8))
+    // best effort: nobody is left who could be told
+    try? StandardStreams.write(text, to: STDERR_FILENO, name: "standard error")
   }
 }

@@ -30,8 +30,10 @@ struct PolicyFiles {
     guard files.faults.isEmpty else {
       throw CommandFailure.refused((files.faults + ["no policy was applied"]).joined(separator: "\n"))
     }
-    if files.policies.isEmpty && !isDirectory.boolValue {
-      throw CommandFailure.refused("\(path) holds no policy document")
+    guard !files.policies.isEmpty else {
+      let advice = isDirectory.boolValue ? "; its .yaml and .yml files are read, those of directories in it are not" : ""
+      throw CommandFailure.refused(
+        "\(path) holds no policy document\(advice); to delete a policy: sluice policy delete NAME")
     }
     return files.policies
   }

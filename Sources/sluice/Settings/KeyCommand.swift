@@ -23,7 +23,7 @@ struct KeyCommand: AsyncParsableCommand {
 
     func run() async throws {
       let text = SealingKey.random().fileText
-      guard let file else { return Output.standardOutput(text) }
+      guard let file else { return try Output.standardOutput(text) }
       try PrivateFile.create(file, text: text)
       Output.standardError("wrote a new key to \(file); use it with: export SLUICE_SECRET_KEY_FILE=\(file)\n")
     }

@@ -33,8 +33,8 @@ struct WaitOptions: ParsableArguments {
     output.note("\(sentence); waiting")
     let outcome = try await JobWait(metadata: metadata).run(jobs, timeout: timeout)
     var told = record
-    told.fields += outcome.record.fields
-    try output.done("\(sentence): \(outcome.summary)", told)
+    told.fields += outcome.record(of: jobs).fields
+    try output.done(([outcome.summary] + outcome.lines).joined(separator: "\n"), told)
     try outcome.requireSuccess()
   }
 }
@@ -42,6 +42,9 @@ struct WaitOptions: ParsableArguments {
 /// How a wait ended.
 struct WaitOutcome: Sendable {
   let jobs: JobOutcomes
+  /// Those that were waited for, as many as are told, with the names in them.
+  let told: [Job]
+  let names: ScopeNames
   let hasTimedOut: Bool
 
   var summary: String {
@@ -50,16 +53,33 @@ struct WaitOutcome: Sendable {
     return states.isEmpty && open.isEmpty ? "nothing to do" : (states + open).joined(separator: ", ")
   }
 
-  /// The jobs themselves and all that they led to.
-  var record: OutputRecord {
-    [
+  /// A line a job; those that were discarded on the way are told too.
+  var lines: [String] {
+    let known = Set(told.map(\.id))
+    return (told + jobs.discarded.filter { !known.contains($0.id) }).map {
+      OutputValue.text($0.outcomeLine(names)).cell
+    }
+  }
+
+  /// The jobs and all that they led to; of a single job its own end stands beside that.
+  func record(of submitted: [Int64]) -> OutputRecord {
+    var record: OutputRecord = [
       "completed": .count(jobs.finished[.completed] ?? 0), "discarded": .count(jobs.finished[.discarded] ?? 0),
       "cancelled": .count(jobs.finished[.cancelled] ?? 0), "unfinished": .count(jobs.unfinished.count),
-      "timed_out": .bool(hasTimedOut),
-      "failures": .list(
-        jobs.discarded.map {
-          .record(["job": .integer($0.id), "error": .optional($0.error), "remedy": .optional($0.remedy)])
-        }),
+      "timed_out": .bool(hasTimedOut), "failures": .list(jobs.discarded.map { .record(Self.end(of: $0)) }),
+    ]
+    if submitted.count == 1, let job = told.first {
+      record.fields += Self.end(of: job).fields.dropFirst()
+    } else {
+      record.fields.append(.init(name: "jobs", value: .list(told.map { .record(Self.end(of: $0)) })))
+    }
+    return record
+  }
+
+  private static func end(of job: Job) -> OutputRecord {
+    [
+      "job": .integer(job.id), "state": .text(job.state.rawValue), "error": .optional(job.error),
+      "remedy": .optional(job.remedy), "result": .parsed(json: job.result),
     ]
   }
 
@@ -68,8 +88,8 @@ struct WaitOutcome: Sendable {
     if let first = jobs.discarded.first {
       let remedy = first.remedy.map { "; \($0)" } ?? ""
       let count = jobs.finished[.discarded] ?? 1
-      throw CommandFailure.refused(
-        "\(count) of the jobs discarded; the first, job \(first.id): \(first.error ?? "no reason")\(remedy)")
+      let words = count == 1 ? "job \(first.id) was discarded" : "\(count) jobs were discarded; the first, \(first.id)"
+      throw CommandFailure.refused("\(words): \(first.error ?? "no reason")\(remedy)")
     }
     if hasTimedOut {
       let example = jobs.unfinished.first.map { "\($0)" } ?? "ID"
@@ -86,6 +106,8 @@ struct JobWait {
   private static let pollInterval: Duration = .seconds(1)
   /// Between two looks when they come thick and fast.
   private static let shortestInterval: Duration = .milliseconds(100)
+  /// Jobs whose end is told one by one; of more, only how many ended how.
+  private static let toldLimit = 100
 
   let metadata: MetadataDatabase
 
@@ -114,7 +136,7 @@ struct JobWait {
       if open.isEmpty || hasTimedOut {
         let outcomes = try await metadata.read { try await $0.outcomes(of: jobs) }
         if outcomes.unfinished.isEmpty || hasTimedOut {
-          return WaitOutcome(jobs: outcomes, hasTimedOut: !outcomes.unfinished.isEmpty)
+          return try await outcome(of: jobs, outcomes)
         }
         open = outcomes.unfinished
       }
@@ -122,6 +144,15 @@ struct JobWait {
       _ = try await listener.notifications(deadline: deadline.map { min($0, next) } ?? next)
       // Announcements come one a job: a short rest gathers those of a batch into one look.
       try await Task.sleep(for: Self.shortestInterval)
+    }
+  }
+
+  private func outcome(of jobs: [Int64], _ outcomes: JobOutcomes) async throws -> WaitOutcome {
+    try await metadata.read { session in
+      var told: [Job] = []
+      for id in jobs.prefix(Self.toldLimit) { told.append(try await session.job(id: id)) }
+      let names = try await session.scopeNames(of: told + outcomes.discarded)
+      return WaitOutcome(jobs: outcomes, told: told, names: names, hasTimedOut: !outcomes.unfinished.isEmpty)
     }
   }
 }
