@@ -112,9 +112,15 @@ extension ClusterBench {
   }
 
   /// How many jobs are in which state.
+  /// Jobs by kind and state, without the comparisons that syncs submit.
   func states() async throws -> [String: Int] {
     let rows = try await metadata.read { session in
-      try await session.connection.query("select kind || ' ' || state as state, count(*) as n from job group by 1").rows
+      try await session.connection.query(
+        """
+        select kind || ' ' || state as state, count(*) as n from job
+        where scope ->> 'subject' <> 'everything' group by 1
+        """
+      ).rows
     }
     return Dictionary(uniqueKeysWithValues: try rows.map { (try $0.text("state"), Int(try $0.int("n"))) })
   }
