@@ -12,15 +12,34 @@ extension PostgresConnection {
     _ sql: String, rows: some AsyncSequence<[PostgresValue], any Error> & Sendable, deadline: Deadline? = nil
   ) async throws -> Int {
     let limit = limit(deadline)
+    return try await copying(sql, limit) { chunk in
+      for try await row in rows {
+        CopyEncoding.append(row, to: &chunk)
+        if chunk.count >= Self.copyChunkBytes { try await self.put(&chunk, limit) }
+      }
+    }
+  }
+
+  /// The same for rows that are all there: without a suspension for each of them.
+  package func copyIn(_ sql: String, rows: [[PostgresValue]], deadline: Deadline? = nil) async throws -> Int {
+    let limit = limit(deadline)
+    return try await copying(sql, limit) { chunk in
+      for row in rows {
+        CopyEncoding.append(row, to: &chunk)
+        if chunk.count >= Self.copyChunkBytes { try await self.put(&chunk, limit) }
+      }
+    }
+  }
+
+  private func copying(
+    _ sql: String, _ limit: Deadline, _ send: (inout [UInt8]) async throws -> Void
+  ) async throws -> Int {
     try await run(until: limit) { session throws(PostgresError) in try session.beginCopyIn(sql) }
     setCopying(true)
     defer { setCopying(false) }
     do {
       var chunk: [UInt8] = []
-      for try await row in rows {
-        CopyEncoding.append(row, to: &chunk)
-        if chunk.count >= Self.copyChunkBytes { try await put(&chunk, limit) }
-      }
+      try await send(&chunk)
       // Rows may simply end when the task is cancelled; `run` refuses then, so that no part is taken for the whole.
       try await put(&chunk, limit)
       return try await run(until: limit, partOfCopy: true) { session throws(PostgresError) in try session.endCopyIn() }
@@ -28,10 +47,6 @@ extension PostgresConnection {
       abort { session throws(PostgresError) in try session.abortCopyIn() }
       throw error
     }
-  }
-
-  package func copyIn(_ sql: String, rows: [[PostgresValue]], deadline: Deadline? = nil) async throws -> Int {
-    try await copyIn(sql, rows: RowList(rows: rows), deadline: deadline)
   }
 
   /// Reads a query's rows with `COPY (query) TO STDOUT`, chunk by chunk: the next is read when `onRow` has returned.
@@ -100,16 +115,4 @@ extension PostgresConnection {
       close()
     }
   }
-}
-
-/// Rows that are all there, as an asynchronous sequence.
-private struct RowList: AsyncSequence, Sendable {
-  let rows: [[PostgresValue]]
-
-  struct Iterator: AsyncIteratorProtocol {
-    var rows: IndexingIterator<[[PostgresValue]]>
-    mutating func next() async throws -> [PostgresValue]? { rows.next() }
-  }
-
-  func makeAsyncIterator() -> Iterator { Iterator(rows: rows.makeIterator()) }
 }

@@ -132,7 +132,10 @@ extension ClusterBench {
   /// Attempts that this many subscribe jobs make besides those of the jobs that set the scene.
   func subscribeAttempts(_ jobs: Int) async throws -> Int {
     try await count(
-      "select count(*) as n from job_attempt a join job j on j.id = a.job_id where j.kind <> 'subscribe' or j.scope ->> 'subject' = 'everything'"
+      """
+      select count(*) as n from job_attempt a join job j on j.id = a.job_id
+      where j.kind <> 'subscribe' or j.scope ->> 'subject' = 'everything'
+      """
     )
       + jobs
   }

@@ -31,7 +31,8 @@ struct PolicyFiles {
       throw CommandFailure.refused((files.faults + ["no policy was applied"]).joined(separator: "\n"))
     }
     guard !files.policies.isEmpty else {
-      let advice = isDirectory.boolValue ? "; its .yaml and .yml files are read, those of directories in it are not" : ""
+      let advice =
+        isDirectory.boolValue ? "; its .yaml and .yml files are read, those of directories in it are not" : ""
       throw CommandFailure.refused(
         "\(path) holds no policy document\(advice); to delete a policy: sluice policy delete NAME")
     }
