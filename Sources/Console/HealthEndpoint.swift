@@ -34,7 +34,7 @@ package struct HealthEndpoint: Service {
 
   /// Serves until the surrounding service group shuts down or the task is cancelled.
   ///
-  /// - Throws: the system's error if the address cannot be listened on.
+  /// - Throws: `ListenError` if the address cannot be listened on.
   package func run() async throws {
     let router = Router()
     router.get("/livez") { _, _ in try await Self.answer(to: liveness) }
@@ -50,7 +50,9 @@ package struct HealthEndpoint: Service {
         logger.info("health is answered", metadata: ["address": "\(ListenAddress(host: address.host, port: port))"])
         await onListening(port)
       }, logger: quiet)
-    try await application.run()
+    do { try await application.run() } catch is CancellationError { throw CancellationError() } catch {
+      throw ListenError(address: address, error)
+    }
   }
 
   private static func answer(to check: @escaping @Sendable () async -> HealthVerdict) async throws -> Response {
@@ -81,4 +83,16 @@ package struct HealthEndpoint: Service {
 private struct HealthBody: Encodable {
   let status: String
   let reasons: [String]
+}
+
+/// Why nothing is answered at an address.
+package struct ListenError: Error, CustomStringConvertible {
+  package let description: String
+
+  init(address: ListenAddress, _ error: any Error) {
+    // The network library's text begins with the name of the call that failed.
+    let text = "\(error)"
+    let reason = text.firstRange(of: "): ").map { String(text[$0.upperBound...]) } ?? text
+    description = "cannot answer at \(address): \(reason); choose a free port of this machine"
+  }
 }

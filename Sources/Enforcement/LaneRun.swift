@@ -22,6 +22,9 @@ package struct LaneRun: Sendable {
   /// Between counted attempts of a job.
   static let retryBackoff = Backoff(base: .milliseconds(200), cap: .seconds(300))
 
+  /// One transaction in a target. A batch takes seconds; what takes longer waits for somebody.
+  static let longestRun: Duration = .seconds(300)
+
   package init(metadata: MetadataDatabase, targets: Targets, worker: String, logger: Logger) {
     self.metadata = metadata
     self.targets = targets
@@ -59,13 +62,22 @@ package struct LaneRun: Sendable {
     } catch let error as PostgresError where error.isConflict {
       // The lane's lock or the commit itself: each half of the batch would only wait for the same again.
       return jobs.map { failed($0, error.message, "nothing: it is tried again") }
-    } catch let error as PostgresError where !error.isTransient && error.code == .server {
+    } catch  where Self.isPassing(error) {
+      throw error
+    } catch {
       return try await alone(jobs, open, error)
     }
   }
 
+  /// Trouble with the way to the target or to the metadata database, and cancellation: no job is to blame, and none is
+  /// counted. Everything else comes again with the same jobs, so it counts.
+  private static func isPassing(_ error: any Error) -> Bool {
+    if error is TargetError || error is CancellationError || MetadataDatabase.isOutage(error) { return true }
+    return (error as? PostgresError)?.code == .cancelled
+  }
+
   /// A batch that failed as a whole runs job by job, so that one bad job fails alone.
-  private func alone(_ jobs: [ClaimedJob], _ open: OpenLane, _ error: PostgresError) async throws -> [JobResult] {
+  private func alone(_ jobs: [ClaimedJob], _ open: OpenLane, _ error: any Error) async throws -> [JobResult] {
     guard jobs.count > 1 else { return jobs.map { failed($0, "\(error)", "see the message; retry the job after") } }
     let middle = jobs.count / 2
     return try await run(Array(jobs[..<middle]), in: open) + run(Array(jobs[middle...]), in: open)

@@ -81,6 +81,21 @@ extension MetadataSession {
     return try key.open(try row.bytes("sealed_secret"), context: Self.secretContext(id))
   }
 
+  /// Waits for every other evaluation of the connection and for whoever holds its policies as read, until the end of the
+  /// transaction: what is read after this is newer than what they stored.
+  package func lock(connection id: Int64) async throws {
+    _ = try await connection.query("select from connection where id = $1 for no key update", [.int8(id)])
+  }
+
+  /// Keeps evaluations of the connections of these securables waiting until the end of the transaction, so that they
+  /// see what it decides by the policies that it reads after this.
+  func holdEvaluations(ofSecurables securables: [Int64]) async throws {
+    _ = try await connection.query(
+      """
+      select from connection where id in (select connection_id from securable where id = any ($1)) order by id for share
+      """, [.int8Array(securables)])
+  }
+
   package func replaceSecret(of id: Int64, with secret: Secret, key: SealingKey) async throws {
     let sealed = try key.seal(secret, context: Self.secretContext(id))
     _ = try await connection.query(

@@ -109,7 +109,7 @@ final class CommandHandler: ChannelInboundHandler {
   }
 
   func errorCaught(context: ChannelHandlerContext, error: any Error) {
-    close(because: RedisError(.unavailable, "the connection broke: \(error)"))
+    close(because: RedisError(.unavailable, "the connection broke: \(RedisConnection.reason(of: error))"))
   }
 
   func close(because reason: RedisError) {

@@ -68,6 +68,9 @@ extension RedisConfiguration {
     guard caFile == nil || scheme == "rediss" else {
       throw Self.invalid("a CA file is given, but the scheme redis does not use TLS; use rediss")
     }
+    if let port = parts.port, !(1...65535).contains(port) {
+      throw Self.invalid("the port is not a number from 1 to 65535")
+    }
     self.init(
       host: host.hasPrefix("[") ? String(host.dropFirst().dropLast()) : host, port: parts.port ?? 6379,
       user: parts.user.flatMap { $0.isEmpty ? nil : $0 },

@@ -20,7 +20,7 @@ final class RedisConnection: Sendable {
   var isActive: Bool { channel.isActive }
 
   /// The system's words alone, without those of the call that failed.
-  private static func reason(of error: any Error) -> String {
+  static func reason(of error: any Error) -> String {
     guard let error = error as? IOError else { return "\(error)" }
     return String(cString: strerror(error.errnoCode))
   }

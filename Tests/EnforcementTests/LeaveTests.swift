@@ -74,6 +74,32 @@ struct LeaveTests {
     }
   }
 
+  @Test func aConnectionWhoseDatabaseCouldNotBeLeftIsNotDeletedAndSaysWhy() async throws {
+    try await Bench.run { bench in
+      let ana = try await bench.makeSales()
+      try await bench.subscribe(ana, to: ["sales.orders"])
+      try await bench.drain()
+      try await bench.leave(.deleting)
+      try await bench.execute(
+        """
+        update job set state = 'discarded', error = 'shut out', finished_at = now(), open_key = null
+        where scope ->> 'subject' = 'leave' and lane_id in (select id from lane where kind = 'database')
+        """)
+      let roles = try #require(try await bench.drain(now: true).last)
+      #expect(roles.state == .discarded && roles.remedy?.contains("sluice job retry") == true)
+      let blocked = try await bench.metadata.read { try await $0.connection(id: bench.connection.id) }
+      #expect(blocked.state == .deleting && blocked.stateReason?.contains("shut out") == true)
+
+      let discarded = try await bench.metadata.read { try await $0.jobs(.init(state: .discarded)) }
+      for job in discarded where job.lane.kind == .database {
+        try await bench.metadata.transaction { try await $0.retryJob(id: job.id) }
+      }
+      try await bench.drain(now: true)
+      #expect(try await bench.metadata.read { try await $0.connection(id: bench.connection.id).state } == .deleted)
+      #expect(try await bench.target.grants(to: ana) == [])
+    }
+  }
+
   @Test func theNameOfADeletedConnectionIsFree() async throws {
     try await Bench.run { bench in
       try await bench.leave(.deleting)

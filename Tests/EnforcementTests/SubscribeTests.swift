@@ -163,7 +163,10 @@ struct SubscribeTests {
       try await bench.drain()
       try await bench.revoke(ana, from: ["sales.orders"])
       try await bench.drain()
-      #expect(try await bench.target.grants(to: ana) == ["table sales.items SELECT"])
+      #expect(
+        try await bench.target.grants(to: ana) == [
+          "table sales.items SELECT", "schema sales USAGE", "database this CONNECT",
+        ], "and what it needs")
     }
   }
 

@@ -138,6 +138,48 @@ struct ConnectionStateTests {
     }
   }
 
+  @Test func aConnectionWhoseFirstSyncFailedIsSyncedAgain() async throws {
+    try await Fixture.run { fixture async throws in
+      try await fixture.execute(
+        "update connection set synced_at = null, created_at = now() - interval '2 hours'")
+      #expect(try await fixture.read { try await $0.connectionsDueForSync(limit: 5) } == [fixture.connection.id])
+    }
+  }
+
+  @Test func aConnectionThatLeadsElsewhereIsSyncedAndCompared() async throws {
+    try await Fixture.run { fixture in
+      var changed = fixture.connection
+      changed.host = "elsewhere"
+      let update = changed
+      let jobs = try await fixture.write { try await $0.update(update) }
+      var scopes: [String] = []
+      for job in jobs { scopes.append(try await fixture.job(job.id).scope.subject.rawValue) }
+      #expect(scopes.sorted() == ["connection", "everything", "everything", "governance"])
+    }
+  }
+
+  @Test func anUpdateThatChangesNoAccessNeedsNoJobs() async throws {
+    try await Fixture.run { fixture in
+      var changed = fixture.connection
+      changed.syncEverySeconds = 120
+      let update = changed
+      let jobs = try await fixture.write { try await $0.update(update) }
+      #expect(jobs == [])
+    }
+  }
+
+  @Test func dataSourcesDisabledByAnUpdateAreRevoked() async throws {
+    try await Fixture.run { fixture in
+      var changed = fixture.connection
+      changed.enablesNewDataSources = false
+      let update = changed
+      let jobs = try await fixture.write { try await $0.update(update) }
+      var kinds: [JobKind] = []
+      for job in jobs { kinds.append(try await fixture.job(job.id).kind) }
+      #expect(kinds == [.revoke, .revoke, .evaluate])
+    }
+  }
+
   @Test func anUpdateChangesWhatAnOperatorMayChange() async throws {
     try await Fixture.run { fixture in
       var changed = fixture.connection
@@ -145,7 +187,7 @@ struct ConnectionStateTests {
       changed.syncEverySeconds = 120
       changed.enablesNewDataSources = false
       let update = changed
-      try await fixture.write { try await $0.update(update) }
+      _ = try await fixture.write { try await $0.update(update) }
       let stored = try await fixture.read { try await $0.connection(named: "warehouse") }
       #expect(stored.host == "elsewhere" && stored.syncEverySeconds == 120 && !stored.enablesNewDataSources)
     }

@@ -24,8 +24,11 @@ enum SecretSource {
       }
       handle = opened
     }
-    let data = try handle.read(upToCount: sizeLimit + 1) ?? Data()
     let place = file == "-" ? "standard input" : file
+    let data: Data
+    do { data = try handle.read(upToCount: sizeLimit + 1) ?? Data() } catch {
+      throw CommandFailure.refused("cannot read \(place) (\(flag)): \(FileFault.reason(of: error))")
+    }
     guard data.count <= sizeLimit, let text = String(validating: data, as: UTF8.self) else {
       throw CommandFailure.refused("\(place) (\(flag)) is not a text of at most \(sizeLimit) bytes")
     }

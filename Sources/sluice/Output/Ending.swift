@@ -21,8 +21,16 @@ enum Ending {
   }
 
   static func message(of error: any Error) -> String {
-    if error is CancellationError { return "interrupted" }
-    return "\(error)"
+    switch error {
+    case is CancellationError: "interrupted"
+    case let error as PostgresError where error.sqlState == .invalidCatalogName:
+      "the metadata database: \(error.message) (\(error.endpoint)); create it, then run: sluice migrate"
+    case let error as RedisError where isLoginFailure(error.code):
+      "\(error); check the user and the password in SLUICE_REDIS_URL"
+    case let error as JobQueueError where error.code == .epochLost:
+      "the queue is being refilled: \(error.message); ask again in a moment, and see that a scheduler runs"
+    default: "\(error)"
+    }
   }
 
   static func status(of error: any Error) -> ExitStatus {
@@ -32,7 +40,8 @@ enum Ending {
     case let error as MetadataError: error.code == .notFound ? .notFound : .failed
     case let error as PostgresError: status(of: error)
     case let error as RedisError: status(of: error.code)
-    case let error as JobQueueError: error.code == .unavailable ? .unreachable : .failed
+    case let error as JobQueueError:
+      error.code == .unavailable || error.code == .epochLost ? .unreachable : .failed
     case let error as PoolError: error.code == .timedOut ? .unreachable : .failed
     default: .failed
     }
@@ -40,7 +49,12 @@ enum Ending {
 
   /// Only the metadata database is spoken to directly; trouble with a target comes as an error of Enforcement.
   private static func status(of error: PostgresError) -> ExitStatus {
-    switch error.code {
+    // It has to be created, or to finish starting, or to let somebody in again.
+    let isAway =
+      error.sqlState == .invalidCatalogName || error.sqlState == .cannotConnectNow
+      || error.sqlState.map { SQLState.Class.insufficientResources ~= $0 } == true
+    if isAway { return .unreachable }
+    return switch error.code {
     case .resolve, .connect, .tls, .authentication, .connectionLost, .timedOut: .unreachable
     case .configuration: .wrongUsage
     default: .failed
@@ -50,7 +64,13 @@ enum Ending {
   private static func status(of code: RedisError.Code) -> ExitStatus {
     switch code {
     case .unavailable, .timedOut: .unreachable
+    case .server where isLoginFailure(code): .unreachable
     default: .failed
     }
+  }
+
+  private static func isLoginFailure(_ code: RedisError.Code) -> Bool {
+    guard case .server(let prefix) = code else { return false }
+    return ["WRONGPASS", "NOAUTH", "NOPERM"].contains(prefix)
   }
 }

@@ -15,6 +15,7 @@ struct GroupCommand: AsyncParsableCommand {
     @OptionGroup var common: CommonOptions
 
     func run() async throws {
+      try NameCheck.requireName(group, of: "group")
       try await common.settingOptions.withMetadata { metadata, _ in
         try await metadata.transaction { session in
           try await session.addGroup(group)

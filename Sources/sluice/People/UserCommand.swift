@@ -26,8 +26,10 @@ struct UserAdd: AsyncParsableCommand {
   @OptionGroup var common: CommonOptions
 
   func run() async throws {
+    try NameCheck.requireName(name, of: "user")
     try await common.settingOptions.withMetadata { metadata, _ in
       try await metadata.transaction { session in
+        if let role { try await session.requireFree(role) }
         let id = try await session.addIdentity(name: name, email: email, role: role)
         for (key, values) in AttributePair.grouped(attribute) {
           try await session.setAttribute(key, of: id, to: values)
@@ -138,6 +140,7 @@ struct UserMap: AsyncParsableCommand {
       let now = try await metadata.transaction { session in
         let user = try await session.identity(named: name)
         let target = try await session.connection(named: connection)
+        if let role { try await session.requireFree(role, on: target) }
         let before = try await session.role(of: user.id, on: target.id)
         try await session.map(user.id, on: target.id, to: mapping)
         let after = try await session.role(of: user.id, on: target.id)

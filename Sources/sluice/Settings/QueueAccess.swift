@@ -22,6 +22,8 @@ extension Settings {
     let wakeClient = RedisClient(configuration: configuration, logger: logger)
     let queue = LaneQueue(client: client, wakeClient: wakeClient)
     do {
+      // Before the queue, whose errors no longer tell a refused login from others.
+      _ = try await client.send(["PING"])
       let value = try await body(queue)
       await client.close()
       await wakeClient.close()

@@ -1,5 +1,8 @@
 import Console
 import Foundation
+import Platform
+import Postgres
+import Redis
 
 /// Whether a text has the form that its setting asks for.
 enum SettingCheck {
@@ -8,6 +11,9 @@ enum SettingCheck {
     switch key.form {
     case .text: return text.isEmpty ? "is empty" : nil
     case .path: return text.isEmpty ? "is empty; it should name a file" : nil
+    case .readableFile:
+      return FileManager.default.isReadableFile(atPath: text)
+        ? nil : "\"\(text)\" cannot be read; check the path and its permissions"
     case .secretURL(let schemes): return problem(withURL: text, schemes: schemes)
     case .duration(let range):
       guard let value = DurationText.parse(text) else {
@@ -31,7 +37,20 @@ enum SettingCheck {
     let known = schemes.map { "\($0)://" }.joined(separator: " or ")
     guard let colon = text.firstRange(of: "://") else { return "is not a URL; it should begin with \(known)" }
     let scheme = text[..<colon.lowerBound]
-    return schemes.contains(String(scheme)) ? nil : "the scheme \(scheme):// is not understood; use \(known)"
+    guard schemes.contains(String(scheme)) else { return "the scheme \(scheme):// is not understood; use \(known)" }
+    return scheme.hasPrefix("redis") ? problem(withRedisURL: text) : problem(withPostgresURL: text)
+  }
+
+  private static func problem(withRedisURL text: String) -> String? {
+    do throws(RedisError) { _ = try RedisConfiguration(url: Secret(text)) } catch { return error.message }
+    return nil
+  }
+
+  private static func problem(withPostgresURL text: String) -> String? {
+    do throws(PostgresError) { _ = try PostgresConfiguration(url: Secret(text), applicationName: "sluice") } catch {
+      return error.message
+    }
+    return nil
   }
 
   private static func problem(withList text: String, choices: [String]) -> String? {

@@ -6,6 +6,8 @@ struct SettingKey: Sendable, Hashable {
     /// A URL that may hold a password; shown without it.
     case secretURL(schemes: [String])
     case path
+    /// A file that has to be there already.
+    case readableFile
     case duration(ClosedRange<Duration>)
     case integer(ClosedRange<Int>)
     case choice([String])
@@ -41,7 +43,7 @@ extension SettingKey {
   static let secretKeyFile = SettingKey(
     "secret_key_file", .path, "the key that seals stored secrets; made by: sluice key generate")
   static let caFile = SettingKey(
-    "ca_file", .path, "PEM file of the certificate authorities to trust instead of the system's")
+    "ca_file", .readableFile, "PEM file of the certificate authorities to trust instead of the system's")
   static let logLevel = SettingKey(
     "log_level", .choice(["trace", "debug", "info", "notice", "warning", "error", "critical"]), default: "info",
     "the least severe level that is logged")

@@ -59,7 +59,7 @@ struct LineReader: Sequence, IteratorProtocol {
       // A fresh buffer, so that what has been read already is not kept.
       buffer = Data(buffer) + more
     } catch {
-      failure = .refused("cannot read \(path): \(error.localizedDescription)")
+      failure = .refused("cannot read \(path): \(FileFault.reason(of: error))")
       isAtEnd = true
       buffer = Data()
     }
