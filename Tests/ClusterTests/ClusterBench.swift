@@ -111,10 +111,16 @@ extension ClusterBench {
     try await metadata.read { Int(try await $0.connection.query(sql).rows[0].int("n")) }
   }
 
-  /// How many jobs are in which state.
+  /// How many jobs are in which state: of users' subscriptions by kind, of the rest by kind and subject.
   func states() async throws -> [String: Int] {
     let rows = try await metadata.read { session in
-      try await session.connection.query("select kind || ' ' || state as state, count(*) as n from job group by 1").rows
+      try await session.connection.query(
+        """
+        select kind || case scope ->> 'subject' when 'subscription' then '' else ' of ' || (scope ->> 'subject') end
+          || ' ' || state as state, count(*) as n
+        from job group by 1
+        """
+      ).rows
     }
     return Dictionary(uniqueKeysWithValues: try rows.map { (try $0.text("state"), Int(try $0.int("n"))) })
   }

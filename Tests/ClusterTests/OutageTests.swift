@@ -47,7 +47,8 @@ struct OutageTests {
         try await server.postgres.start()
         try await cluster.waitForAll()
       }
-      #expect(try await cluster.states()["subscribe completed"] == 120)
+      let states = try await cluster.states()
+      #expect(states["subscribe completed"] == 120, "\(states)")
       for user in users { #expect(try await cluster.target.canRead(user, "sales.t39")) }
     }
     await server.postgres.stop(.immediate)
