@@ -42,7 +42,26 @@ package struct LaneRun: Sendable {
       return OpenLane(lane: lane, connection: connection, session: nil)
     }
     let session = try await targets.open(connection, database: lane.databaseName)
+    do { try await requireDatabase(of: lane, in: session) } catch {
+      await session.close()
+      throw error
+    }
     return OpenLane(lane: lane, connection: connection, session: session)
+  }
+
+  /// Names of databases can be swapped between two syncs; OIDs of tables mean something in one database only.
+  private func requireDatabase(of lane: Lane, in session: PostgresConnection) async throws {
+    guard lane.kind == .database else { return }
+    let found: Int64
+    do {
+      found = try await session.query(
+        "select oid::bigint as oid from pg_database where datname = current_database()"
+      ).rows[0].int("oid")
+    } catch { throw Targets.classify(midway: error) }
+    guard found != lane.databaseOID else { return }
+    throw TargetError(
+      .databaseGone, "the database \(lane.databaseName ?? "") is another one than at the last sync",
+      remedy: "nothing: a sync was submitted, and the job runs after it")
   }
 
   /// Runs a batch. A `TargetError` concerns all of it and says what to do with the lane; nothing was decided then.

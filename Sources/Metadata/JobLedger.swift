@@ -55,7 +55,7 @@ extension MetadataSession {
   }
 
   private static let jobColumns = """
-    select j.id, j.lane_id, l.connection_id, l.kind as lane_kind, l.database_id, d.name as database_name,
+    select j.id, j.lane_id, l.connection_id, l.kind as lane_kind, l.database_id, d.name as database_name, d.oid as database_oid,
       coalesce(d.dropped_at is not null, false) as is_dropped,
       c.name as connection, j.kind, j.class, j.state, j.scope::text as scope, j.parent_id, j.coalesced, j.attempt,
       j.max_attempts, j.stalls,
@@ -178,6 +178,7 @@ extension MetadataSession {
     let lane = Lane(
       id: try row.int("lane_id"), connection: try row.int("connection_id"), kind: laneKind,
       database: try row.optionalInt("database_id"), databaseName: try row.optionalText("database_name"),
+      databaseOID: try row.optionalInt("database_oid"),
       isDropped: try row.bool("is_dropped"))
     return Job(
       id: try row.int("id"), lane: lane, connection: try row.text("connection"), kind: kind, jobClass: jobClass,

@@ -111,14 +111,14 @@ extension ClusterBench {
     try await metadata.read { Int(try await $0.connection.query(sql).rows[0].int("n")) }
   }
 
-  /// How many jobs are in which state: of users' subscriptions by kind, of the rest by kind and subject.
+  /// How many jobs are in which state.
+  /// Jobs by kind and state, without the comparisons that syncs submit.
   func states() async throws -> [String: Int] {
     let rows = try await metadata.read { session in
       try await session.connection.query(
         """
-        select kind || case scope ->> 'subject' when 'subscription' then '' else ' of ' || (scope ->> 'subject') end
-          || ' ' || state as state, count(*) as n
-        from job group by 1
+        select kind || ' ' || state as state, count(*) as n from job
+        where scope ->> 'subject' <> 'everything' group by 1
         """
       ).rows
     }
