@@ -27,7 +27,8 @@ struct GrantOptionCheck {
     if !lines.isEmpty { return lines }
     let closed = found.filter { !$0.isOpen }.map(\.name) + open.dropFirst(Self.databaseLimit)
     let count = min(open.count, Self.databaseLimit)
-    let rest = closed.isEmpty ? "" : "; not looked at, as there is no way in or there are too many: \(Self.list(closed))"
+    let rest =
+      closed.isEmpty ? "" : "; not looked at, as there is no way in or there are too many: \(Self.list(closed))"
     return [
       CheckLine(
         name: Self.name, verdict: .passed,

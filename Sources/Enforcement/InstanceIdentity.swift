@@ -39,7 +39,7 @@ extension Targets {
   private static func systemIdentifier(_ session: PostgresConnection) async throws(PostgresError) -> String? {
     do {
       return try await session.query("select system_identifier::text as id from pg_control_system()").rows[0].text("id")
-    } catch where error.sqlState == .insufficientPrivilege {
+    } catch  where error.sqlState == .insufficientPrivilege {
       return nil
     }
   }

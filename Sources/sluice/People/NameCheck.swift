@@ -44,7 +44,8 @@ extension MetadataSession {
       }
       if try await managedRoles(of: place.id).contains(where: { $0.role == role && $0.kind == .audience }) {
         throw CommandFailure.refused(
-          "\"\(role)\" is a role that Sluice made for an audience on connection \(place.name); give the user's own role")
+          "\"\(role)\" is a role that Sluice made for an audience on connection \(place.name); give the user's own role"
+        )
       }
     }
   }
