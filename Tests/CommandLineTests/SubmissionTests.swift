@@ -28,7 +28,7 @@ import Testing
     (#"{"kind":"sync","path":7}"#, "should be a string"),
     (#"{"kind":"sync","path":"prod","access":"read"}"#, "no \"access\""),
     (#"{"kind":"sync","path":"prod","expires":"2999-01-01T00:00:00Z"}"#, "no \"expires\""),
-    (#"{"kind":"sync","path":"a","path":"b:{\"}"#, "more than once"),
+    (#"{"kind":"sync","path":"a","path":"b:{\""}"#, "more than once"),
   ])
   func refuses(line: String, reason: String) {
     let fault = #expect(throws: SubmissionLine.Fault.self) { _ = try SubmissionLine(json: Data(line.utf8)) }
@@ -51,7 +51,7 @@ import Testing
     try Self.withFile("\(Self.good)\nnonsense\n\(Self.good)\n{}\n") { file in
       let failure = try file.inspect().faults.failure(in: file.name)
       #expect(failure.status == .failed)
-      let lines = failure.description.split(separator: "\n").map(String.init) ?? []
+      let lines = failure.description.split(separator: "\n").map(String.init)
       #expect(lines.count == 3)
       #expect(lines.first == "\(file.name):2: the line is not JSON")
       #expect(lines.dropFirst().first?.hasPrefix("\(file.name):4: ") == true)

@@ -27,7 +27,8 @@ with relation as (
       and d.classid = 'pg_class'::regclass and d.deptype = 'a'
     join pg_class s on s.oid = d.objid and s.relkind = 'S'
     join pg_namespace sn on sn.oid = s.relnamespace
-  where not has_sequence_privilege(s.oid, 'USAGE WITH GRANT OPTION')
+  -- CASE, because the planner may ask for the privilege before it knows that it is a sequence.
+  where case when s.relkind = 'S' then not has_sequence_privilege(s.oid, 'USAGE WITH GRANT OPTION') end
   union all
   select distinct 'SCHEMA', r.nspname, quote_ident(r.nspname), 'USAGE'
   from relation r
