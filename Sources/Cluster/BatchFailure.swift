@@ -33,8 +33,13 @@ extension BatchRun {
     let failure = Targets.classify(midway: error)
     switch failure.disposition {
     case .cancelled: try await queue.release(lease)
-    case .databaseGone: try await discardAll(lease, failure, revokesAreDone: true)
-    case .databaseClosed: try await discardAll(lease, failure, revokesAreDone: false)
+    case .databaseGone: try await decide(lease, failure) { _ in .snoozed(configuration.databaseRetry) }
+    case .databaseClosed:
+      // A revoke is worth waiting for until somebody opens the database; whoever waits for the rest is told at once.
+      try await decide(lease, failure) { job in
+        job.kind == .revoke && job.attempt + 1 < job.maxAttempts
+          ? .retryable(configuration.parkBackoff.delay(failures: job.attempt + 1)) : .discarded
+      }
     case .stopped: try await park(lease, .stopped, failure)
     case .unhealthy: try await park(lease, .unhealthy, failure)
     case .soon(let delay): try await postpone(lease, failure, delay)
@@ -44,6 +49,12 @@ extension BatchRun {
   /// Gives the lease back after a pause, so that an outage of the metadata database does not become a busy loop.
   private func rest(_ lease: Lease) async throws {
     try await Task.sleep(for: configuration.outageBackoff.delay(failures: 3))
+    do {
+      // Else what was claimed would look as if its worker had vanished.
+      try await metadata.transaction { try await $0.release(lease.jobs, fence: lease.fence) }
+    } catch {
+      logger.info("claimed jobs could not be given back", metadata: ["lane": "\(lease.lane)", "error": "\(error)"])
+    }
     try await queue.release(lease)
   }
 
@@ -59,6 +70,8 @@ extension BatchRun {
   }
 
   private func postpone(_ lease: Lease, _ failure: TargetError, _ delay: Duration?) async throws {
+    // Governance lanes have no target that could be parked.
+    guard lease.lane.connection > 0 else { return try await rest(lease) }
     let count = failures.note(lease.lane.connection)
     if count >= configuration.unhealthyAfter { return try await park(lease, .unhealthy, failure) }
     let pause = max(delay ?? .zero, configuration.parkBackoff.delay(failures: count))
@@ -68,36 +81,27 @@ extension BatchRun {
       metadata: [
         "connection": "\(lease.lane.connection)", "seconds": "\(pause.inSeconds)", "error": "\(failure.message)",
       ])
-    guard lease.lane.connection > 0 else {
-      try await Task.sleep(for: pause)
-      return try await queue.release(lease)
-    }
     try await queue.park(connection: lease.lane.connection, for: pause, releasing: lease)
   }
 
-  /// The lane's database cannot be worked in. If it is gone, so is everything that was granted there: revokes are done,
-  /// the rest is not possible, and a sync of the connection takes the database out of the tree.
-  private func discardAll(_ lease: Lease, _ failure: TargetError, revokesAreDone: Bool) async throws {
+  /// The lane's database cannot be connected to. If it is not there by its name, only a sync, which knows databases by
+  /// OID, can tell whether it was renamed or dropped: it is asked for, and nothing is decided until then. The roles lane
+  /// works in the connection's own database, without which nothing of the instance can be known.
+  private func decide(
+    _ lease: Lease, _ failure: TargetError, _ outcome: @Sendable (ClaimedJob) -> JobResult.Outcome
+  ) async throws {
+    let lane = try await metadata.read { try await $0.lane(id: lease.lane.lane) }
+    guard lane.kind == .database else { return try await park(lease, .unhealthy, failure) }
     let (claim, results) = try await metadata.transaction { metadata in
       let claim = try await metadata.claim(lease.jobs, fence: lease.fence, worker: configuration.name)
-      let results = claim.claimed.map { job in
-        revokesAreDone && job.kind == .revoke
-          ? JobResult(id: job.id, outcome: .completed, result: #"{"notes":["the database is gone"]}"#)
-          : JobResult(id: job.id, outcome: .discarded, error: failure.message, remedy: failure.remedy)
+      let results = claim.claimed.map {
+        JobResult(id: $0.id, outcome: outcome($0), error: failure.message, remedy: failure.remedy)
       }
       try await metadata.settle(results, fence: lease.fence)
-      if revokesAreDone { try await followGone(claim.claimed, lease.lane.connection, metadata) }
+      if failure.disposition == .databaseGone { _ = try await metadata.submitSync(of: lease.lane.connection) }
       return (claim, results)
     }
     try await queue.settle(lease, settlements(claim, results))
-  }
-
-  private func followGone(_ jobs: [ClaimedJob], _ connection: Int64, _ metadata: MetadataSession) async throws {
-    if jobs.contains(where: { $0.kind != .revoke }) { _ = try await metadata.submitSync(of: connection) }
-    guard jobs.contains(where: { $0.scope.subject == .leave }) else { return }
-    // A database that could be worked in would have asked for this itself.
-    let roles = try await metadata.lane(.roles, of: connection).id
-    _ = try await metadata.submit([JobRequest(lane: roles, kind: .revoke, jobClass: .revoke, scope: .leave)])
   }
 }
 

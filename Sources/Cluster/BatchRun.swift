@@ -59,7 +59,8 @@ struct BatchRun: Sendable {
         results = try await lanes.run(claim.claimed, in: open)
       } catch {
         try await giveBack(claim, lease)
-        throw Targets.classify(midway: error)
+        // A governance lane has no target: its trouble is the metadata database's.
+        throw open.lane.kind == .governance ? error : Targets.classify(midway: error)
       }
       try await write(results, lease)
     }
@@ -110,7 +111,7 @@ struct BatchRun: Sendable {
   }
 
   /// How long a job rests that a producer holds at this moment.
-  private static let busyDelay: Duration = .milliseconds(20)
+  private static let busyDelay: Duration = .milliseconds(100)
 
   private func giveBack(_ claim: Claim, _ lease: Lease) async throws {
     // Not cancelled with the batch: what was claimed must not look as if its worker had vanished. Ends with the call.

@@ -46,7 +46,8 @@ struct Duties: Sendable {
 
   private func isAsleep(_ connection: Connection) async throws -> Bool {
     guard case .endpoint = connection.instance else { return false }
-    do { return try await targets.instanceState(of: connection) == .idle } catch is TargetError {
+    do { return try await targets.instanceState(of: connection) == .idle } catch {
+      if MetadataDatabase.isOutage(error) || error is CancellationError { throw error }
       // The sync itself finds out what is wrong, and reports it.
       return false
     }
@@ -73,7 +74,11 @@ struct Duties: Sendable {
 
   /// Plain PostgreSQL has no API to ask: its own lanes, half-open, are the probe.
   private func isRunning(_ connection: Connection) async throws -> Bool {
-    do { return try await targets.instanceState(of: connection)?.isConnectable ?? true } catch is TargetError {
+    do { return try await targets.instanceState(of: connection)?.isConnectable ?? true } catch {
+      if MetadataDatabase.isOutage(error) || error is CancellationError { throw error }
+      // Whatever it is (a refused secret, a key file that is not the right one), it concerns this connection alone.
+      logger.info(
+        "a probe failed", metadata: ["connection": "\(connection.name)", "error": "\(error)"])
       return false
     }
   }

@@ -39,8 +39,10 @@ package final class LeaseRenewal: Sendable {
   /// Ends `run` soon.
   package func stop() { stopSignal.set() }
 
-  package func run() async {
+  /// - Parameter onRound: called in each round: a sign of life that does not depend on how long batches take.
+  package func run(onRound: @Sendable () -> Void = {}) async {
     while !stopSignal.isSet(within: interval) {
+      onRound()
       for lease in held.withLock({ $0.values.map(\.lease) }) { await renew(lease) }
     }
   }

@@ -58,45 +58,57 @@ package struct Scheduler: Service {
       try await session.listen(to: MetadataSession.outboxChannel)
       while !Task.isCancelled {
         progress.note()
-        try await emptyOutbox()
+        do { try await emptyOutbox() } catch let error as JobQueueError where error.code == .epochLost {
+          // Lost in this very moment: the next round begins a new epoch.
+          continue
+        }
         try await session.awaitAnnouncement(until: .after(configuration.outboxPoll))
       }
     }
   }
 
   private func emptyOutbox() async throws {
-    if try await queue.epoch() == nil { try await raiseEpoch() }
-    while try await enqueueBatch() == configuration.outboxBatch {}
+    guard let epoch = try await currentEpoch() else { return }
+    while try await enqueueBatch(epoch) == configuration.outboxBatch {}
   }
 
-  private func enqueueBatch() async throws -> Int {
-    do {
-      let count = try await metadata.transaction { metadata -> Int in
-        guard let jobs = try await metadata.outbox(limit: configuration.outboxBatch), !jobs.isEmpty else { return 0 }
-        _ = try await queue.enqueue(
-          jobs.map {
-            QueuedJob(
-              number: $0.id, lane: LaneID(connection: $0.parkedBy, lane: $0.lane), jobClass: $0.jobClass,
-              delay: $0.delay)
-          })
-        try await metadata.markEnqueued(jobs.map(\.id))
-        return jobs.count
-      }
-      if count > 0 { Counter(label: MetricName.jobsEnqueued).increment(by: count) }
-      return count
-    } catch let error as JobQueueError where error.code == .epochLost {
-      try await raiseEpoch()
-      return configuration.outboxBatch
+  /// The epoch that Redis and the ledger agree on. A Redis without a memory, with another epoch's, or of another run
+  /// (a restart or a failover may have lost the last of it) begins a new one; nil while another scheduler does that.
+  ///
+  /// Whoever raises an epoch establishes it, and nobody else: established once more after Redis was emptied again, it
+  /// would look as if Redis still knew what was enqueued under it.
+  private func currentEpoch() async throws -> Int64? {
+    let known = try await metadata.read { try await $0.queueEpoch() }
+    let (claimed, runID) = (try await queue.epoch(), try await queue.serverRunID())
+    if claimed == known.epoch, runID == known.redisRunID { return known.epoch }
+    let raised = try await metadata.transaction {
+      try await $0.raiseEpoch(known: known.epoch, claimed: claimed, redisRunID: runID)
     }
-  }
-
-  /// Redis has lost its memory. The ledger says first that nothing is enqueued, then Redis may start anew: whatever
-  /// crashes in between is done again.
-  private func raiseEpoch() async throws {
-    let epoch = try await metadata.transaction { try await $0.raiseEpoch() }
+    guard let epoch = raised else { return nil }
+    // A crash before this leaves Redis behind the ledger, and the next look raises the epoch again.
     _ = try await queue.establish(epoch: epoch)
     Counter(label: MetricName.epochsRaised).increment()
-    logger.notice("Redis had no memory of the queue; filling it again", metadata: ["epoch": "\(epoch)"])
+    logger.notice(
+      "Redis lost its memory of the queue, or may have; filling it again", metadata: ["epoch": "\(epoch)"])
+    return epoch
+  }
+
+  private func enqueueBatch(_ epoch: Int64) async throws -> Int {
+    let count = try await metadata.transaction { metadata -> Int in
+      guard let jobs = try await metadata.outbox(epoch: epoch, limit: configuration.outboxBatch), !jobs.isEmpty else {
+        return 0
+      }
+      _ = try await queue.enqueue(
+        jobs.map {
+          QueuedJob(
+            number: $0.id, lane: LaneID(connection: $0.parkedBy, lane: $0.lane), jobClass: $0.jobClass,
+            delay: $0.delay)
+        }, epoch: epoch)
+      try await metadata.markEnqueued(jobs.map(\.id), epoch: epoch)
+      return jobs.count
+    }
+    if count > 0 { Counter(label: MetricName.jobsEnqueued).increment(by: count) }
+    return count
   }
 
   /// Does the leader's duties for as long as the session that holds the leader's lock lives.

@@ -34,7 +34,7 @@ package struct Worker: Service {
       "worker started",
       metadata: ["worker": "\(configuration.name)", "concurrency": "\(configuration.concurrency)"])
     await withTaskGroup(of: Void.self) { group in
-      group.addTask(executorPreference: renewal.executor) { await renewal.run() }
+      group.addTask(executorPreference: renewal.executor) { await renewal.run { progress.note() } }
       await withDiscardingTaskGroup { batchGroup in await leaseUntilShutdown(&batchGroup) }
       renewal.stop()
     }

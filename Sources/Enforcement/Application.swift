@@ -4,7 +4,15 @@ import Postgres
 
 /// Carries out a plan inside the lane's transaction, and finds out by itself which part of a failing statement is to
 /// blame: the statement is halved until the culprit stands alone, the rest is done.
+///
+/// The lane's lock is held meanwhile, so waiting has a bound: only the first conflict costs the session's `lock_timeout`,
+/// and after a few the statements are not halved any more; their jobs come again.
 struct Application: Sendable {
+  /// How long a statement waits for a lock once another has waited in vain.
+  static let patienceAfterConflict: Duration = .milliseconds(200)
+  /// Enough to find two locked tables among the hundred of a statement.
+  static let maximumHalvedConflicts = 16
+
   let session: PostgresConnection
   let names: GrantStatements.Names
 
@@ -13,6 +21,7 @@ struct Application: Sendable {
   private(set) var statements: [String] = []
   /// What the server remarked: `WARNING 01007` says that a GRANT did nothing.
   private(set) var warnings: [String] = []
+  private var conflicts = 0
 
   init(session: PostgresConnection, names: GrantStatements.Names) {
     self.session = session
@@ -37,9 +46,19 @@ struct Application: Sendable {
         .map { "\($0.message) [\($0.sqlState)]" }
     } catch let error as PostgresError {
       guard await session.isInTransaction, error.code == .server else { throw error }
-      guard let halves = present.halves else { return note(present, Failure(error)) }
+      let mayHalve = try await error.isConflict ? noteConflict() : true
+      guard mayHalve, let halves = present.halves else { return note(present, Failure(error)) }
       for half in halves { try await carryOut(verb, half) }
     }
+  }
+
+  /// Whether the statement may be halved to find out which part of it is locked.
+  private mutating func noteConflict() async throws -> Bool {
+    if conflicts == 0 {
+      try await session.execute("SET LOCAL lock_timeout = \(Self.patienceAfterConflict.wholeMilliseconds)")
+    }
+    conflicts += 1
+    return conflicts <= Self.maximumHalvedConflicts
   }
 
   private mutating func note(_ rectangle: GrantRectangle, _ failure: Failure) {

@@ -11,18 +11,28 @@ enum CatalogCrawl {
     ).rows.map(schema)
   }
 
-  /// Schemas of the session's database; only the named one when asked.
-  static func schemas(named name: String? = nil, in session: PostgresConnection) async throws -> [CrawledSchema] {
-    try await session.query(statement(PackageResources.crawl_schemas_sql), [.optional(name)]).rows.map(schema)
+  /// A part of a database: a schema by its OID and the name it had, in it only the relation that had a name if that is
+  /// given, and relations by OID, which may have left the schema.
+  struct Part: Sendable {
+    let schemaOID: UInt32
+    let schema: String
+    var relation: String?
+    var relationOIDs: [UInt32]
   }
 
-  /// Relations of the session's database; only those of one schema, or of one OID or name in it, when asked.
-  static func relations(
-    schema: String? = nil, oid: UInt32? = nil, name: String? = nil, in session: PostgresConnection
-  ) async throws -> [CrawledRelation] {
+  /// Schemas of the session's database.
+  static func schemas(in session: PostgresConnection) async throws -> [CrawledSchema] {
+    try await session.query(statement(PackageResources.crawl_schemas_sql)).rows.map(schema)
+  }
+
+  /// Relations of the session's database, or of a part of it.
+  static func relations(_ part: Part?, in session: PostgresConnection) async throws -> [CrawledRelation] {
     try await session.query(
       statement(PackageResources.crawl_relations_sql),
-      [.optional(schema), .optional(oid.map(Int64.init)), .optional(name)]
+      [
+        .optional(part.map { Int64($0.schemaOID) }), .optional(part?.schema), .optional(part?.relation),
+        .int8Array((part?.relationOIDs ?? []).map(Int64.init)),
+      ]
     ).rows.compactMap { row in
       guard let kind = SecurableKind(relkind: try row.text("kind")) else { return nil }
       return CrawledRelation(

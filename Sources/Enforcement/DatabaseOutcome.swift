@@ -5,10 +5,9 @@ import Platform
 
 /// What a run in a database came to, and from it the result of each of its jobs.
 struct DatabaseOutcome: Sendable {
-  let connection: Connection
-  let inputs: GrantPlan.Inputs
+  let inputs: GrantInputs
   let plan: GrantPlan
-  var names = JobRoles()
+  let names: JobRoles
   private(set) var failures: [Grant: Failure] = [:]
   private(set) var roleFailures: [RoleName: Failure] = [:]
   private(set) var statements: [String] = []
@@ -16,13 +15,15 @@ struct DatabaseOutcome: Sendable {
   private(set) var warnings: [String] = []
   var residual: [ResidualAccess] = []
 
+  /// At most this many ways of residual access are listed with a job; the others are counted.
+  private static let reportedResiduals = 100
   /// At most this many bytes of statements go into an entry of the audit trail.
   private static let auditedBytes = 8192
 
-  init(connection: Connection, inputs: GrantPlan.Inputs, plan: GrantPlan) {
-    self.connection = connection
+  init(inputs: GrantInputs, plan: GrantPlan, names: JobRoles) {
     self.inputs = inputs
     self.plan = plan
+    self.names = names
   }
 
   var statementText: String {
@@ -43,12 +44,13 @@ struct DatabaseOutcome: Sendable {
   }
 
   mutating func verify(against after: ObservedState) {
-    for grant in plan.grants.subtracting(after.ours) where failures[grant] == nil && roleFailures[grant.grantee] == nil
-    {
+    for grant in plan.grants.subtracting(after.ours).subtracting(after.owned) where failures[grant] == nil {
       let warning = warnings.first.map { ": \($0)" } ?? ""
-      failures[grant] = Failure(
-        .permanent, "\(grant.privilege.keyword) was not granted to \(grant.grantee)\(warning)",
-        remedy: "have the owner grant Sluice's role that privilege WITH GRANT OPTION, then retry the job")
+      failures[grant] =
+        roleFailures[grant.grantee]
+        ?? Failure(
+          .permanent, "\(grant.privilege.keyword) was not granted to \(grant.grantee)\(warning)",
+          remedy: "have the owner grant Sluice's role that privilege WITH GRANT OPTION, then retry the job")
     }
     for grant in plan.revokes.intersection(after.ours) where failures[grant] == nil {
       failures[grant] = Failure(
@@ -76,13 +78,10 @@ struct DatabaseOutcome: Sendable {
   }
 
   private func failure(of job: ClaimedJob) -> Failure? {
-    if let role = role(of: job) {
-      if let reason = inputs.desired.invalidRoles[role] {
-        return Failure(
-          .permanent, reason, remedy: "map the user to a role that PostgreSQL can have: sluice user map")
-      }
-      if let failure = roleFailures.first(where: { $0.key.value == role })?.value { return failure }
+    if let invalid = inputs.desired.invalidRoles.first(where: { concerns(job, role: $0.key, $0.value.securables) }) {
+      return invalid.value.failure
     }
+    if let failure = roleFailures.first(where: { $0.key.value == role(of: job) })?.value { return failure }
     let concerned = failures.filter { concerns(job, $0.key) }.sorted { $0.key < $1.key }
     if let failure = (concerned.first { $0.value.kind != .conflict } ?? concerned.first)?.value { return failure }
     if job.kind == .subscribe, let securable = job.scope.securable, missingRelations.contains(securable) {
@@ -92,22 +91,31 @@ struct DatabaseOutcome: Sendable {
     return nil
   }
 
-  /// Data sources that this run granted to users' roles directly, and those it took away.
-  var directGrants: (given: [(role: String, securable: Int64)], taken: [(role: String, securable: Int64)]) {
-    func pairs(_ grants: Set<Grant>) -> Set<Extent.Pair> {
-      Set(
-        grants.compactMap { grant in
-          guard failures[grant] == nil, grant.securable.family == .table,
-            inputs.managed[grant.grantee.value] == .user, let securable = inputs.securables[grant.securable.oid]
-          else { return nil }
-          return Extent.Pair(role: grant.grantee.value, securable: securable)
-        })
+  /// What this run granted to users' roles.
+  var given: [ManagedGrant] {
+    Array(Set(plan.grants.filter { failures[$0] == nil }.compactMap(remembered)))
+  }
+
+  /// What was remembered of users' roles, is not wanted, and is not there any more, whoever took it.
+  var taken: [ManagedGrant] {
+    let left = inputs.observed.ours.subtracting(plan.revokes.filter { failures[$0] == nil })
+    let kept = Set(inputs.wanted.union(left).compactMap(inputs.atTable))
+    return inputs.remembered.grants.filter { grant in
+      inputs.places.grant(grant).map { !kept.contains($0) } ?? false
     }
-    let wanted = Set(inputs.desired.accesses.map { Extent.Pair(role: $0.role.value, securable: $0.securable) })
-    return (
-      pairs(plan.grants).map { ($0.role, $0.securable) },
-      pairs(plan.revokes).subtracting(wanted).map { ($0.role, $0.securable) }
-    )
+  }
+
+  /// The data sources of which roles lost something, or of which Sluice remembered that they had something.
+  var revokedPairs: Set<Extent.Pair> {
+    let revoked = plan.revokes.compactMap(inputs.atTable).compactMap(inputs.places.managed)
+    return Set(
+      (revoked + inputs.remembered.grants.filter { inputs.places.grant($0).map(inputs.covers) ?? false })
+        .map { Extent.Pair(role: $0.role, securable: $0.securable) })
+  }
+
+  private func remembered(_ grant: Grant) -> ManagedGrant? {
+    guard inputs.managed[grant.grantee.value] == .user else { return nil }
+    return inputs.atTable(grant).flatMap(inputs.places.managed)
   }
 
   private func role(of job: ClaimedJob) -> String? {
@@ -116,15 +124,32 @@ struct DatabaseOutcome: Sendable {
 
   /// Whether a grant belongs to what the job is about; prerequisites belong to every job of their role.
   private func concerns(_ job: ClaimedJob, _ grant: Grant) -> Bool {
-    let table = grant.securable.family == .sequence ? inputs.table(owning: grant.securable.oid) : grant.securable.oid
-    let isRelation = grant.securable.family == .table || grant.securable.family == .sequence
-    let securable = isRelation ? table.flatMap { inputs.securables[$0] } : nil
+    let table = inputs.table(of: grant.securable)
+    let isInScope = table == nil || table == job.scope.securable.flatMap { inputs.places[$0] }
     switch job.scope.subject {
     case .subscription:
-      return grant.grantee.value == role(of: job) && (!isRelation || securable == job.scope.securable)
-    case .securable: return !isRelation || securable == job.scope.securable
+      return grant.grantee.value == role(of: job) && isInScope
+    case .securable: return isInScope
     case .grantee, .audience: return grant.grantee.value == role(of: job)
     default: return true
+    }
+  }
+
+  private func concerns(_ job: ClaimedJob, _ residual: ResidualAccess) -> Bool {
+    switch job.scope.subject {
+    case .subscription: residual.role == role(of: job) && residual.securable == job.scope.securable
+    case .grantee, .audience: residual.role == role(of: job)
+    case .securable: residual.securable == job.scope.securable
+    default: true
+    }
+  }
+
+  /// Whether a role that cannot exist should have had something that the job is about.
+  private func concerns(_ job: ClaimedJob, role: String, _ securables: Set<Int64>) -> Bool {
+    switch job.scope.subject {
+    case .subscription, .grantee, .audience: role == self.role(of: job)
+    case .securable: job.scope.securable.map(securables.contains) ?? false
+    default: false
     }
   }
 
@@ -134,15 +159,17 @@ struct DatabaseOutcome: Sendable {
     var notes: [String]?
     var warnings: [String]?
     var residual_access: [ResidualAccess]?
+    var residual_access_unlisted: Int?
   }
 
   private func summary(of job: ClaimedJob) -> String {
-    let mine = residual.filter { $0.role == role(of: job) && $0.securable == job.scope.securable }
+    let mine = job.kind == .revoke ? residual.filter { concerns(job, $0) } : []
     let summary = Summary(
       granted: plan.grants.count { concerns(job, $0) && failures[$0] == nil },
       revoked: plan.revokes.count { concerns(job, $0) && failures[$0] == nil },
       notes: notes.isEmpty ? nil : notes, warnings: warnings.isEmpty ? nil : Array(Set(warnings)).sorted(),
-      residual_access: mine.isEmpty ? nil : mine)
+      residual_access: mine.isEmpty ? nil : Array(mine.prefix(Self.reportedResiduals)),
+      residual_access_unlisted: mine.count > Self.reportedResiduals ? mine.count - Self.reportedResiduals : nil)
     return ResultText.json(summary)
   }
 }

@@ -15,8 +15,15 @@ struct DesiredState: Sendable {
   }
 
   var accesses: [Access] = []
-  /// Roles whose names PostgreSQL cannot take, with the reason.
-  var invalidRoles: [String: String] = [:]
+  /// Roles whose names PostgreSQL cannot take, with the reason and the data sources that they should have.
+  var invalidRoles: [String: InvalidRole] = [:]
+
+  struct InvalidRole: Sendable {
+    let reason: String
+    var securables: Set<Int64> = []
+
+    var failure: Failure { .invalidRole(reason) }
+  }
 
   /// The grants that the accesses come to, given the target's own facts: which relations exist, which sequences
   /// their columns own, and where PUBLIC already has the prerequisites that cannot be granted.
@@ -62,7 +69,7 @@ extension MetadataSession {
       let name = try row.text("role")
       let role: RoleName
       do { role = try RoleName(name) } catch {
-        state.invalidRoles[name] = error.message
+        state.invalidRoles[name, default: .init(reason: error.message)].securables.insert(try row.int("securable_id"))
         continue
       }
       guard let kind = SecurableKind(rawValue: try row.text("kind")) else { continue }
@@ -91,15 +98,5 @@ extension MetadataSession {
       """, [.int8(id), .int8Array(identities)]
     ).rows
     return try Dictionary(uniqueKeysWithValues: rows.map { (try $0.int("identity_id"), try $0.text("role")) })
-  }
-
-  /// The OIDs of securables, as of the last sync.
-  func relationOIDs(of securables: Set<Int64>) async throws -> [Int64: UInt32] {
-    let rows = try await connection.query(
-      "select id, oid from securable where id = any ($1) and dropped_at is null",
-      [.int8Array(Array(securables))]
-    ).rows
-    return try Dictionary(
-      uniqueKeysWithValues: rows.map { (try $0.int("id"), UInt32(truncatingIfNeeded: try $0.int("oid"))) })
   }
 }

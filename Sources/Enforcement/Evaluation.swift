@@ -15,6 +15,8 @@ package enum Evaluation {
   package static func run(
     _ connectionID: Int64, parent: Int64?, in metadata: MetadataSession
   ) async throws -> Outcome {
+    // First of all: an evaluation that read policies and people before it waited would overwrite a newer one.
+    try await metadata.lock(connection: connectionID)
     let drafts = try await compile(connectionID, in: metadata)
     let changes = try await metadata.replaceAudiences(of: connectionID, by: drafts)
     var requests = try await jobs(for: changes, of: connectionID, parent, metadata)

@@ -1,5 +1,4 @@
 import Metadata
-import Postgres
 
 /// What a batch is about: the union of its jobs' scopes, in role names and OIDs.
 ///
@@ -13,37 +12,42 @@ struct Extent: Sendable {
 
   /// Named pairs of a role and a data source (by securable id).
   var pairs: Set<Pair> = []
+  /// Those that a revoke names: all access of the pair is taken but what is desired, whoever gave it by our grantor.
+  var revokedPairs: Set<Pair> = []
   /// Roles compared on every data source that is, or should be, granted to them.
   var wholeRoles: Set<String> = []
   /// Data sources (by securable id) compared for every role that Sluice manages.
   var wholeSecurables: Set<Int64> = []
   /// Every managed role and every data source: a plan, or leaving.
   var isEverything = false
+  /// Nothing of Sluice's stays, so that nobody has to come back for it.
+  var isLeaving = false
 
   /// Every role that the batch may have to grant to or revoke from, apart from those of whole securables.
   var roles: Set<String> { wholeRoles.union(pairs.map(\.role)) }
 
-  func contains(role: String, securable: Int64?) -> Bool {
-    if isEverything || wholeRoles.contains(role) { return true }
-    guard let securable else { return false }
-    return wholeSecurables.contains(securable) || pairs.contains(Pair(role: role, securable: securable))
-  }
+  /// Every data source that the batch names.
+  var securables: Set<Int64> { wholeSecurables.union(pairs.map(\.securable)) }
 }
 
 extension Extent {
-  /// Reads who and what the scopes of a database lane's jobs mean now; what no longer exists asks for nothing.
-  static func of(_ jobs: [ClaimedJob], connection: Int64, _ metadata: MetadataSession) async throws -> Extent {
+  /// What the scopes of a database lane's jobs mean now; what no longer exists asks for nothing.
+  static func of(_ jobs: [ClaimedJob], _ roles: JobRoles) -> Extent {
     var extent = Extent()
-    let roles = try await JobRoles.of(jobs, connection: connection, metadata)
     for job in jobs {
       let role = roles.role(of: job)
       switch job.scope.subject {
       case .connection, .database, .schema, .relation, .retirement, .governance: break
       case .subscription:
-        if let role, let securable = job.scope.securable { extent.pairs.insert(Pair(role: role, securable: securable)) }
+        guard let role, let securable = job.scope.securable else { continue }
+        extent.pairs.insert(Pair(role: role, securable: securable))
+        if job.kind == .revoke { extent.revokedPairs.insert(Pair(role: role, securable: securable)) }
       case .audience, .grantee: extent.wholeRoles.formUnion([role].compactMap(\.self))
       case .securable: extent.wholeSecurables.formUnion([job.scope.securable].compactMap(\.self))
-      case .leave: extent.isEverything = true
+      case .everything: extent.isEverything = true
+      case .leave:
+        extent.isEverything = true
+        extent.isLeaving = true
       }
     }
     return extent

@@ -22,6 +22,9 @@ package struct LaneRun: Sendable {
   /// Between counted attempts of a job.
   static let retryBackoff = Backoff(base: .milliseconds(200), cap: .seconds(300))
 
+  /// One transaction in a target. A batch takes seconds; what takes longer waits for somebody.
+  static let longestRun: Duration = .seconds(300)
+
   package init(metadata: MetadataDatabase, targets: Targets, worker: String, logger: Logger) {
     self.metadata = metadata
     self.targets = targets
@@ -35,11 +38,30 @@ package struct LaneRun: Sendable {
       let lane = try await metadata.lane(id: id)
       return (lane, try await metadata.connection(id: lane.connection))
     }
-    guard lane.kind != .governance, connection.state != .deleted else {
+    guard lane.kind != .governance, connection.state != .deleted, !lane.isDropped else {
       return OpenLane(lane: lane, connection: connection, session: nil)
     }
     let session = try await targets.open(connection, database: lane.databaseName)
+    do { try await requireDatabase(of: lane, in: session) } catch {
+      await session.close()
+      throw error
+    }
     return OpenLane(lane: lane, connection: connection, session: session)
+  }
+
+  /// Names of databases can be swapped between two syncs; OIDs of tables mean something in one database only.
+  private func requireDatabase(of lane: Lane, in session: PostgresConnection) async throws {
+    guard lane.kind == .database else { return }
+    let found: Int64
+    do {
+      found = try await session.query(
+        "select oid::bigint as oid from pg_database where datname = current_database()"
+      ).rows[0].int("oid")
+    } catch { throw Targets.classify(midway: error) }
+    guard found != lane.databaseOID else { return }
+    throw TargetError(
+      .databaseGone, "the database \(lane.databaseName ?? "") is another one than at the last sync",
+      remedy: "nothing: a sync was submitted, and the job runs after it")
   }
 
   /// Runs a batch. A `TargetError` concerns all of it and says what to do with the lane; nothing was decided then.
@@ -47,6 +69,7 @@ package struct LaneRun: Sendable {
     if open.connection.state == .deleted {
       return jobs.map { JobResult(id: $0.id, outcome: .cancelled, error: "the connection was deleted") }
     }
+    if open.lane.isDropped { return try await finishDropped(jobs, open) }
     do {
       switch open.lane.kind {
       case .governance: return try await evaluate(jobs, open)
@@ -58,13 +81,22 @@ package struct LaneRun: Sendable {
     } catch let error as PostgresError where error.isConflict {
       // The lane's lock or the commit itself: each half of the batch would only wait for the same again.
       return jobs.map { failed($0, error.message, "nothing: it is tried again") }
-    } catch let error as PostgresError where !error.isTransient && error.code == .server {
+    } catch  where Self.isPassing(error) {
+      throw error
+    } catch {
       return try await alone(jobs, open, error)
     }
   }
 
+  /// Trouble with the way to the target or to the metadata database, and cancellation: no job is to blame, and none is
+  /// counted. Everything else comes again with the same jobs, so it counts.
+  private static func isPassing(_ error: any Error) -> Bool {
+    if error is TargetError || error is CancellationError || MetadataDatabase.isOutage(error) { return true }
+    return (error as? PostgresError)?.code == .cancelled
+  }
+
   /// A batch that failed as a whole runs job by job, so that one bad job fails alone.
-  private func alone(_ jobs: [ClaimedJob], _ open: OpenLane, _ error: PostgresError) async throws -> [JobResult] {
+  private func alone(_ jobs: [ClaimedJob], _ open: OpenLane, _ error: any Error) async throws -> [JobResult] {
     guard jobs.count > 1 else { return jobs.map { failed($0, "\(error)", "see the message; retry the job after") } }
     let middle = jobs.count / 2
     return try await run(Array(jobs[..<middle]), in: open) + run(Array(jobs[middle...]), in: open)
@@ -76,6 +108,27 @@ package struct LaneRun: Sendable {
     }
     return JobResult(
       id: job.id, outcome: .retryable(Self.retryBackoff.delay(failures: job.attempt + 1)), error: error, remedy: remedy)
+  }
+
+  /// A sync, which knows databases by OID, found this one gone: what was granted there is gone with it.
+  private func finishDropped(_ jobs: [ClaimedJob], _ open: OpenLane) async throws -> [JobResult] {
+    if jobs.contains(where: { $0.scope.subject == .leave }) {
+      // A database that is still there asks for this itself.
+      _ = try await metadata.transaction { metadata in
+        let roles = try await metadata.lane(.roles, of: open.connection.id).id
+        return try await metadata.submit([
+          JobRequest(lane: roles, kind: .revoke, jobClass: .revoke, scope: .leave)
+        ])
+      }
+    }
+    return jobs.map { job in
+      guard job.kind == .subscribe else {
+        return JobResult(id: job.id, outcome: .completed, result: #"{"notes":["the database was dropped"]}"#)
+      }
+      return JobResult(
+        id: job.id, outcome: .discarded, error: "the database was dropped", remedy: "nothing: there is nothing to grant"
+      )
+    }
   }
 
   private func evaluate(_ jobs: [ClaimedJob], _ open: OpenLane) async throws -> [JobResult] {

@@ -10,7 +10,9 @@ struct CatalogFacts: Sendable {
   }
 
   var databaseOID: UInt32
-  var relations: [UInt32: Relation] = [:]
+  private(set) var relations: [UInt32: Relation] = [:]
+  /// The table whose column owns a sequence, by the sequence.
+  private(set) var ownerOfSequence: [UInt32: UInt32] = [:]
 
   static func read(_ oids: Set<UInt32>, in session: PostgresConnection) async throws -> CatalogFacts {
     let database = try await session.query(
@@ -21,9 +23,11 @@ struct CatalogFacts: Sendable {
     ).rows
     for row in rows {
       guard let kind = SecurableKind(relkind: try row.text("kind")) else { continue }
-      facts.relations[UInt32(truncatingIfNeeded: try row.int("oid"))] = Relation(
-        kind: kind, schemaOID: UInt32(truncatingIfNeeded: try row.int("schema_oid")),
-        ownedSequences: try row.intArray("sequences").map { UInt32(truncatingIfNeeded: $0) })
+      let oid = UInt32(truncatingIfNeeded: try row.int("oid"))
+      let sequences = try row.intArray("sequences").map { UInt32(truncatingIfNeeded: $0) }
+      facts.relations[oid] = Relation(
+        kind: kind, schemaOID: UInt32(truncatingIfNeeded: try row.int("schema_oid")), ownedSequences: sequences)
+      for sequence in sequences { facts.ownerOfSequence[sequence] = oid }
     }
     return facts
   }
@@ -47,14 +51,25 @@ extension SecurableKind {
 struct ObservedState: Sendable {
   /// Grants that our own REVOKE removes.
   var ours: Set<Grant> = []
-  /// Grants to the same roles by other grantors, with those grantors.
-  var foreign: [Grant: [String]] = [:]
+  /// What owners have from being owners: it needs no grant, and is not ours to take.
+  var owned: Set<Grant> = []
   /// What everybody has: USAGE of schemas, CONNECT to the database.
   var publicly: Set<PublicGrant> = []
+  /// Every entry below the database in an access control list, whoever made it and whatever it allows.
+  var entries: [Entry] = []
 
   struct PublicGrant: Hashable, Sendable {
     let securable: SecurableOID
     let privilege: Privilege
+  }
+
+  /// A reason to keep USAGE and CONNECT.
+  struct Entry: Sendable {
+    let grantee: RoleName
+    /// The schema that the entry needs USAGE of; nil for the entries of schemas themselves.
+    let schema: UInt32?
+    /// Nil for what is not ours to revoke.
+    let grant: Grant?
   }
 
   static func read(
@@ -65,25 +80,37 @@ struct ObservedState: Sendable {
       statement(PackageResources.observed_grants_sql),
       [.textArray(roles.map(\.value)), .int8Array(relations.map(Int64.init))]
     ).rows
-    for row in rows {
-      // Privileges that Sluice never grants (REFERENCES, TRIGGER, CREATE …) are none of its business.
-      guard let privilege = Privilege(rawValue: try row.text("privilege")),
-        let family = SecurableFamily(name: try row.text("family"))
-      else { continue }
-      let securable = SecurableOID(family: family, oid: UInt32(truncatingIfNeeded: try row.int("oid")))
-      let role = try row.text("role")
-      if role.isEmpty {
-        state.publicly.insert(PublicGrant(securable: securable, privilege: privilege))
-        continue
-      }
-      let grant = Grant(grantee: try RoleName(role), securable: securable, privilege: privilege)
-      if try row.bool("is_ours") {
-        state.ours.insert(grant)
-      } else {
-        state.foreign[grant, default: []].append(try row.text("grantor"))
-      }
-    }
+    for row in rows { try state.note(row) }
     return state
+  }
+
+  private mutating func note(_ row: PostgresRow) throws {
+    let role = try row.text("role")
+    let grant = try Self.grant(row)
+    if role.isEmpty {
+      if let grant { publicly.insert(PublicGrant(securable: grant.securable, privilege: grant.privilege)) }
+      return
+    }
+    let grantee = try RoleName(role)
+    let granted = grant.map { Grant(grantee: grantee, securable: $0.securable, privilege: $0.privilege) }
+    if try row.bool("is_owned") {
+      if let granted { owned.insert(granted) }
+      return
+    }
+    let isOurs = try row.bool("is_ours")
+    if let granted, isOurs { ours.insert(granted) }
+    let family = SecurableFamily(name: try row.text("family"))
+    guard family != .database else { return }
+    let schema = family == .schema ? nil : UInt32(truncatingIfNeeded: try row.int("schema"))
+    entries.append(Entry(grantee: grantee, schema: schema, grant: isOurs ? granted : nil))
+  }
+
+  /// Nil for privileges that Sluice never grants (REFERENCES, TRIGGER, CREATE …).
+  private static func grant(_ row: PostgresRow) throws -> (securable: SecurableOID, privilege: Privilege)? {
+    guard let privilege = Privilege(rawValue: try row.text("privilege")),
+      let family = SecurableFamily(name: try row.text("family"))
+    else { return nil }
+    return (SecurableOID(family: family, oid: UInt32(truncatingIfNeeded: try row.int("oid"))), privilege)
   }
 }
 

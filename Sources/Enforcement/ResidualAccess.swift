@@ -1,3 +1,5 @@
+import Foundation
+import Governance
 import Metadata
 import Postgres
 
@@ -12,7 +14,10 @@ package struct ResidualAccess: Sendable, Hashable, Encodable {
   package let grantor: String?
   package let privileges: String
 
-  enum CodingKeys: String, CodingKey { case route, via, grantor, privileges }
+  enum CodingKeys: String, CodingKey {
+    case role = "grantee"
+    case securable, route, via, grantor, privileges
+  }
 
   package var text: String {
     let detail = [via.map { "role \"\($0)\"" }, grantor.map { "granted by \"\($0)\"" }].compactMap(\.self)
@@ -36,24 +41,38 @@ package struct ResidualAccess: Sendable, Hashable, Encodable {
     }
   }
 
-  /// What the users of revoke jobs can still do, apart from what their policies give them.
+  /// What the roles of revoke jobs can still do on what the jobs name or took away, apart from what they should.
   static func afterRevokes(
     _ jobs: [ClaimedJob], _ outcome: DatabaseOutcome, in session: PostgresConnection
   ) async throws -> [ResidualAccess] {
-    let oids = Dictionary(
-      outcome.inputs.securables.map { ($0.value, $0.key) }, uniquingKeysWith: { first, _ in first })
-    let stillDesired = Set(
-      outcome.inputs.desired.accesses.map { Extent.Pair(role: $0.role.value, securable: $0.securable) })
-    let pairs = jobs.compactMap { job -> (role: String, securable: Int64, oid: UInt32)? in
-      guard job.kind == .revoke, job.scope.subject == .subscription, let securable = job.scope.securable,
-        let role = outcome.names.role(of: job), let oid = oids[securable],
-        !stillDesired.contains(Extent.Pair(role: role, securable: securable))
-      else { return nil }
-      return (role, securable, oid)
+    guard jobs.contains(where: { $0.kind == .revoke }) else { return [] }
+    let inputs = outcome.inputs
+    let revoked = inputs.extent.revokedPairs.union(outcome.revokedPairs)
+    let pairs = revoked.compactMap { pair -> (role: String, securable: Int64, oid: UInt32)? in
+      guard let place = inputs.places[pair.securable], place.family == .table else { return nil }
+      return (pair.role, pair.securable, place.oid)
     }
-    return try await routes(pairs, in: session).filter { route in
+    let desired = Dictionary(grouping: inputs.wanted, by: { Route(role: $0.grantee.value, oid: $0.securable.oid) })
+      .mapValues { Set($0.filter { $0.securable.family == .table }.map(\.privilege.keyword)) }
+    return try await routes(pairs, in: session).compactMap { route in
       // Membership in an audience of ours is a policy's doing, and is what the policy says it is.
-      !(route.route == "membership" && outcome.inputs.managed[route.via ?? ""] == .audience)
+      if route.route == "membership", inputs.managed[route.via ?? ""] == .audience { return nil }
+      let place = inputs.places[route.securable]
+      return route.without(place.flatMap { desired[Route(role: route.role, oid: $0.oid)] } ?? [])
     }
+  }
+
+  private struct Route: Hashable {
+    let role: String
+    let oid: UInt32
+  }
+
+  /// What the route gives beyond these privileges; nil for nothing. Owners and superusers always have more.
+  private func without(_ desired: Set<String>) -> ResidualAccess? {
+    let surplus = privileges.components(separatedBy: ", ").filter { !desired.contains($0) }
+    guard !surplus.isEmpty else { return nil }
+    return ResidualAccess(
+      role: role, securable: securable, route: route, via: via, grantor: grantor,
+      privileges: surplus.joined(separator: ", "))
   }
 }

@@ -18,9 +18,13 @@ extension RolesRun {
     if !isWanted { try await drop(role, &outcome, in: session) }
   }
 
-  /// Every role that Sluice made, when the connection is left.
+  /// Every role that Sluice made, when the connection is being deleted; one that is only inactive keeps them. Its state
+  /// is read here, under the lane's lock: it may have changed since the lane was opened.
   func dropAll(_ outcome: inout RolesOutcome, in session: PostgresConnection) async throws {
-    let made = try await metadata.read { try await $0.managedRoles(of: connection.id).filter(\.made) }
+    let made = try await metadata.read { metadata in
+      guard try await metadata.connection(id: connection.id).state == .deleting else { return [ManagedRole]() }
+      return try await metadata.managedRoles(of: connection.id).filter(\.made)
+    }
     for role in made { try await drop(role.role, &outcome, in: session) }
   }
 
@@ -50,26 +54,50 @@ extension RolesRun {
     }
   }
 
-  /// Once every database has been left and the roles are gone, so is the connection. False while one is still being
-  /// left.
-  func finishLeaving(_ outcome: RolesOutcome) async throws -> Bool {
+  /// Once every database has been left and the roles are gone, so is the connection. Not while one is still being
+  /// left, and not while one could not be: its grants would stay behind with nobody who knows of them.
+  func finishLeaving(_ outcome: RolesOutcome) async throws -> Leaving {
     try await metadata.transaction { metadata in
-      let waiting = try await metadata.connection.query(
-        """
-        select from job j join lane l on l.id = j.lane_id
-        where l.connection_id = $1 and l.kind = 'database' and j.finished_at is null
-          and j.scope ->> 'subject' = 'leave' limit 1
-        """, [.int8(connection.id)]
-      ).rows
-      let fresh = try await metadata.connection(id: connection.id)
-      guard fresh.state == .deleting else { return true }
-      guard waiting.isEmpty else { return false }
+      guard try await metadata.connection(id: connection.id).state == .deleting else { return .done }
+      let last = try await metadata.lastLeaves(of: connection.id)
+      if let failed = last.first(where: { $0.state == .discarded || $0.state == .cancelled }) {
+        let reason = "database \"\(failed.database)\" could not be left: \(failed.error ?? "job was cancelled")"
+        try await metadata.noteLeaving(of: connection.id, reason)
+        return .blocked(
+          reason,
+          remedy:
+            "mend that, then: sluice job retry \(failed.job); or: sluice connection delete \(connection.name) --force"
+        )
+      }
+      guard last.allSatisfy(\.state.isFinal) else { return .waiting }
       try await metadata.finishDeletion(of: connection.id)
       try await metadata.audit(
         AuditEntry(
           actor: worker, action: "connection delete", connection: connection.name,
           detail: outcome.leftovers.isEmpty ? [:] : ["leftovers": outcome.leftovers.joined(separator: "\n")]))
-      return true
+      return .done
+    }
+  }
+}
+
+/// How far a connection's leaving has come.
+enum Leaving: Sendable {
+  case done
+  /// A database is still being left.
+  case waiting
+  /// A database could not be left; the job that leaves it asks for the rest again when it is retried.
+  case blocked(String, remedy: String)
+
+  /// How often it is looked whether the last database has been left.
+  private static let poll: Duration = .seconds(5)
+
+  /// The result of a job that leaves; nil if it is that of the run.
+  func result(of job: ClaimedJob) -> JobResult? {
+    switch self {
+    case .done: nil
+    case .waiting: JobResult(id: job.id, outcome: .snoozed(Self.poll))
+    case .blocked(let reason, let remedy):
+      JobResult(id: job.id, outcome: .discarded, error: reason, remedy: remedy)
     }
   }
 }

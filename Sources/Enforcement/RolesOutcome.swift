@@ -3,9 +3,13 @@ import Metadata
 
 /// What a run in a roles lane came to.
 struct RolesOutcome: Sendable {
+  /// When the run began to read: what was noted later is another run's.
+  let asOf: Timestamp
+  let names: JobRoles
+  /// By audience and name, with the reason.
+  let invalidMembers: [RoleName: [String: String]]
   /// By audience and member.
   var failures: [RoleName: [RoleName: Failure]] = [:]
-  var names = JobRoles()
   var statements: [String] = []
   var dropped: [String] = []
   /// Roles that could not be dropped, with the reason.
@@ -16,6 +20,12 @@ struct RolesOutcome: Sendable {
   private(set) var removed = 0
 
   private static let auditedBytes = 8192
+
+  init(asOf: Timestamp, names: JobRoles, invalidMembers: [RoleName: [String: String]]) {
+    self.asOf = asOf
+    self.names = names
+    self.invalidMembers = invalidMembers
+  }
 
   var statementText: String {
     let text = statements.joined(separator: ";\n")
@@ -56,9 +66,21 @@ struct RolesOutcome: Sendable {
   }
 
   /// A role that cannot be a member fails the jobs of its own audiences only.
-  private func concerns(_ job: ClaimedJob, _ audience: RoleName, _ member: RoleName) -> Bool {
+  private func concerns(_ job: ClaimedJob, _ audience: RoleName, _ member: String) -> Bool {
     guard let role = names.role(of: job) else { return true }
-    return audience.value == role || member.value == role
+    return audience.value == role || member == role
+  }
+
+  private func failures(of job: ClaimedJob) -> [Failure] {
+    let invalid = invalidMembers.sorted { $0.key < $1.key }.flatMap { audience, members in
+      members.sorted { $0.key < $1.key }.filter { concerns(job, audience, $0.key) }.map {
+        Failure.invalidRole($0.value)
+      }
+    }
+    let failed = failures.sorted { $0.key < $1.key }.flatMap { audience, members in
+      members.sorted { $0.key < $1.key }.filter { concerns(job, audience, $0.key.value) }.map(\.value)
+    }
+    return invalid + failed
   }
 
   private struct Summary: Encodable {
@@ -74,9 +96,7 @@ struct RolesOutcome: Sendable {
       Summary(
         members_added: added, members_removed: removed, dropped_roles: dropped.isEmpty ? nil : dropped,
         leftovers: leftovers.isEmpty ? nil : leftovers, notes: notes.isEmpty ? nil : notes))
-    let all = failures.sorted { $0.key < $1.key }.flatMap { audience, members in
-      members.sorted { $0.key < $1.key }.filter { concerns(job, audience, $0.key) }.map(\.value)
-    }
+    let all = failures(of: job)
     guard let failure = all.first(where: { $0.kind != .conflict }) ?? all.first else {
       return JobResult(id: job.id, outcome: .completed, result: summary)
     }

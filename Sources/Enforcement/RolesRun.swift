@@ -10,19 +10,16 @@ struct RolesRun: Sendable {
   let connection: Connection
   let worker: String
 
-  /// How often it is looked whether the last database has been left.
-  private static let leavePoll: Duration = .milliseconds(500)
-
   func run(_ jobs: [ClaimedJob], in session: PostgresConnection) async throws -> [JobResult] {
-    let outcome = try await session.transaction { session in
+    let outcome = try await session.transaction(deadline: .after(LaneRun.longestRun)) { session in
       try await LaneLock.take(.roles, in: session)
       return try await reconcile(jobs, in: session)
     }
+    try await recordCommitted(outcome, jobs)
     let isLeaving = jobs.contains { $0.scope.subject == .leave }
-    let hasLeft = isLeaving ? try await finishLeaving(outcome) : true
+    let leaving = isLeaving ? try await finishLeaving(outcome) : .done
     return jobs.map { job in
-      job.scope.subject == .leave && !hasLeft
-        ? JobResult(id: job.id, outcome: .snoozed(Self.leavePoll)) : outcome.result(of: job)
+      (job.scope.subject == .leave ? leaving.result(of: job) : nil) ?? outcome.result(of: job)
     }
   }
 
@@ -30,17 +27,19 @@ struct RolesRun: Sendable {
   struct Memberships: Sendable {
     var desired: [RoleName: Set<RoleName>] = [:]
     var observed: [RoleName: Set<RoleName>] = [:]
-    /// Audience roles that do not exist in the target yet.
-    var missing: Set<RoleName> = []
+    /// Members whose names PostgreSQL cannot take, by audience, with the reason.
+    var invalid: [RoleName: [String: String]] = [:]
 
     var diff: MembershipDiff { MembershipDiff(desired: desired, observed: observed) }
   }
 
   private func reconcile(_ jobs: [ClaimedJob], in session: PostgresConnection) async throws -> RolesOutcome {
+    let (asOf, names) = try await metadata.read {
+      (try await $0.now(), try await JobRoles.of(jobs, connection: connection.id, $0))
+    }
     let memberships = try await read(jobs, in: session)
     let diff = memberships.diff
-    var outcome = RolesOutcome()
-    outcome.names = try await metadata.read { try await JobRoles.of(jobs, connection: connection.id, $0) }
+    var outcome = RolesOutcome(asOf: asOf, names: names, invalidMembers: memberships.invalid)
     for change in diff.revokes { try await revoke(change, &outcome, in: session) }
     let roles = TargetRoles(session: session)
     var needed: [RoleName: ManagedRole.Kind] = [:]
@@ -56,7 +55,7 @@ struct RolesRun: Sendable {
       try await retire(role, &outcome, in: session)
     }
     if jobs.contains(where: { $0.scope.subject == .leave }) { try await dropAll(&outcome, in: session) }
-    try await record(outcome, needed, made.made, jobs)
+    try await recordBeforeCommit(needed, made.made)
     return outcome
   }
 
@@ -64,7 +63,7 @@ struct RolesRun: Sendable {
   func read(_ jobs: [ClaimedJob]?, in session: PostgresConnection) async throws -> Memberships {
     let ids = jobs?.filter { $0.scope.subject == .audience }.compactMap(\.scope.audience)
     let grantees = jobs?.filter { $0.scope.subject == .grantee }.compactMap(\.scope.role) ?? []
-    let isEverything = jobs?.contains { $0.scope.subject == .leave } ?? true
+    let isEverything = jobs?.contains { $0.scope.subject == .everything || $0.scope.subject == .leave } ?? true
     let rows = try await metadata.read { metadata in
       try await metadata.connection.query(
         statement(PackageResources.desired_members_sql),
@@ -76,9 +75,12 @@ struct RolesRun: Sendable {
     var memberships = Memberships()
     for row in rows {
       let audience = try RoleName(try row.text("role"))
-      memberships.desired[audience, default: []].formUnion(
-        // best effort: a name that PostgreSQL cannot take is reported by the jobs that grant to it directly
-        try row.textArray("members").compactMap { try? RoleName($0) })
+      memberships.desired[audience, default: []] = []
+      for member in try row.textArray("members") {
+        do { memberships.desired[audience, default: []].insert(try RoleName(member)) } catch {
+          memberships.invalid[audience, default: [:]][member] = error.message
+        }
+      }
     }
     let audiences = Array(memberships.desired.keys)
     let observed = try await session.query(
@@ -90,8 +92,6 @@ struct RolesRun: Sendable {
       memberships.observed[try RoleName(try row.text("role")), default: []].insert(
         try RoleName(try row.text("member")))
     }
-    let existing = try await TargetRoles(session: session).existing(audiences.map(\.value))
-    memberships.missing = Set(audiences.filter { !existing.contains($0.value) })
     return memberships
   }
 
@@ -112,7 +112,8 @@ struct RolesRun: Sendable {
     try await run(sql, possible, &outcome, in: session)
   }
 
-  /// One statement for many members; where it fails, halves, until the culprit stands alone.
+  /// One statement for many members; where it fails, halves, until the culprit stands alone. A conflict is about the
+  /// audience's own row: no half would fare better.
   private func run(
     _ sql: String, _ change: MembershipChange, _ outcome: inout RolesOutcome, in session: PostgresConnection
   ) async throws {
@@ -121,8 +122,8 @@ struct RolesRun: Sendable {
       outcome.statements.append(sql)
     } catch let error as PostgresError {
       guard await session.isInTransaction, error.code == .server else { throw error }
-      guard change.members.count > 1 else {
-        outcome.failures[change.role, default: [:]][change.members[0]] = Failure(error)
+      guard change.members.count > 1, !error.isConflict else {
+        for member in change.members { outcome.failures[change.role, default: [:]][member] = Failure(error) }
         return
       }
       let middle = change.members.count / 2
@@ -155,18 +156,22 @@ struct RolesRun: Sendable {
     outcome.verify(diff, after: members)
   }
 
-  private func record(
-    _ outcome: RolesOutcome, _ needed: [RoleName: ManagedRole.Kind], _ made: Set<String>, _ jobs: [ClaimedJob]
-  ) async throws {
-    // Users' roles are noted when something is granted to them directly, or when Sluice made them.
+  /// Users' roles are noted when something is granted to them directly, or when Sluice made them.
+  private func recordBeforeCommit(_ needed: [RoleName: ManagedRole.Kind], _ made: Set<String>) async throws {
     let roles = needed.filter { $0.value == .audience || made.contains($0.key.value) }.map {
       ManagedRole(role: $0.key.value, kind: $0.value, made: made.contains($0.key.value) || $0.value == .audience)
     }
+    guard !roles.isEmpty else { return }
+    try await metadata.transaction { try await $0.note(roles, of: connection.id) }
+  }
+
+  /// What is true only once the target has committed: a role whose drop was rolled back must be found again.
+  private func recordCommitted(_ outcome: RolesOutcome, _ jobs: [ClaimedJob]) async throws {
     guard !outcome.statements.isEmpty || !outcome.dropped.isEmpty else { return }
     try await metadata.transaction { metadata in
-      try await metadata.note(roles, of: connection.id)
-      try await metadata.noteDropped(outcome.dropped, of: connection.id)
+      try await metadata.noteDropped(outcome.dropped, of: connection.id, asOf: outcome.asOf)
       for role in outcome.dropped { try await metadata.removeAudience(role: role, of: connection.id) }
+      guard !outcome.statements.isEmpty else { return }
       try await metadata.audit(
         AuditEntry(
           actor: worker, action: "apply", connection: connection.name, job: jobs.first?.id,

@@ -21,7 +21,7 @@ struct SyncRun: Sendable {
 
   func run(_ job: ClaimedJob, lane: Lane, in session: PostgresConnection) async throws -> JobResult {
     switch job.scope.subject {
-    case .connection: try await syncDatabases(job, in: session)
+    case .connection: try await syncDatabases(job, lane, in: session)
     case .database, .schema, .relation: try await syncPart(job, lane, in: session)
     default:
       JobResult(
@@ -30,67 +30,103 @@ struct SyncRun: Sendable {
     }
   }
 
-  private func syncDatabases(_ job: ClaimedJob, in session: PostgresConnection) async throws -> JobResult {
-    let known = try await metadata.read { try await $0.databaseOIDs(of: connection.id) }
-    let found = try await CatalogCrawl.databases(known: known, in: session)
-    let (changes, jobs) = try await metadata.transaction { metadata in
+  private func syncDatabases(
+    _ job: ClaimedJob, _ lane: Lane, in session: PostgresConnection
+  ) async throws -> JobResult {
+    try await metadata.transaction { metadata in
+      try await metadata.lock(lane: lane.id)
+      let known = try await metadata.databaseOIDs(of: connection.id)
+      let found = try await CatalogCrawl.databases(known: known, in: session)
       let changes = try await metadata.syncDatabases(of: connection.id, found: found)
       var requests = try await metadata.lanes(of: connection.id).compactMap { lane in
         lane.database.map {
           JobRequest(lane: lane.id, kind: .sync, jobClass: job.jobClass, scope: .database($0), parent: job.id)
         }
       }
+      // Nobody can have changed what was never granted.
+      if connection.syncedAt != nil { requests.append(comparison(lane, job)) }
       if !changes.dropped.isEmpty { requests.append(try await evaluation(metadata, job)) }
-      return (changes, try await metadata.submit(requests))
+      return result(job, found: found.count, changes, try await metadata.submit(requests))
     }
-    return result(job, found: found.count, changes, jobs)
   }
 
   private func syncPart(_ job: ClaimedJob, _ lane: Lane, in session: PostgresConnection) async throws -> JobResult {
     guard let database = lane.database else {
       return JobResult(id: job.id, outcome: .completed, result: nil)
     }
-    let part = try await metadata.read { metadata in
-      job.scope.subject == .database ? nil : try await metadata.securable(id: job.scope.securable ?? 0)
+    let isWhole = job.scope.subject == .database
+    do {
+      return try await metadata.transaction { metadata in
+        // Before the crawl: a worker that was paused after its own cannot overwrite what a later one stored.
+        try await metadata.lock(lane: lane.id)
+        let part = isWhole ? nil : try await metadata.securable(id: job.scope.securable ?? 0)
+        if !isWhole && part == nil { return result(job, found: 0, TreeChanges(), []) }
+        let (schemas, relations) = try await crawl(part, metadata, in: session)
+        let changes = try await metadata.syncDatabase(
+          database, schema: part?.kind == .schema ? part?.id : nil,
+          relation: part.flatMap { $0.kind == .schema ? nil : $0.id }, schemas: schemas, relations: relations)
+        let jobs = try await metadata.submit(try await consequences(of: changes, lane, job, metadata))
+        return result(job, found: relations.count, changes, jobs)
+      }
+    } catch let error as PostgresError where !isWhole && error.sqlState == .exclusionViolation {
+      // The part took a name from something outside it, and only a look at everything tells what that is called now.
+      let request = JobRequest(
+        lane: lane.id, kind: .sync, jobClass: job.jobClass, scope: .database(database), parent: job.id)
+      return result(job, found: 0, TreeChanges(), try await metadata.transaction { try await $0.submit([request]) })
     }
-    if job.scope.subject != .database && part == nil {
-      return result(job, found: 0, TreeChanges(), [])
-    }
-    let schemas = try await crawlSchemas(part, in: session)
-    let relations = try await crawlRelations(part, in: session)
-    let (changes, jobs) = try await metadata.transaction { metadata in
-      let changes = try await metadata.syncDatabase(
-        database, schema: part?.kind == .schema ? part?.id : nil,
-        relation: part.flatMap { $0.kind == .schema ? nil : $0.id }, schemas: schemas, relations: relations)
-      return (changes, try await metadata.submit(try await consequences(of: changes, lane, job, metadata)))
-    }
-    return result(job, found: relations.count, changes, jobs)
   }
 
-  private func crawlSchemas(_ part: Securable?, in session: PostgresConnection) async throws -> [CrawledSchema] {
-    guard let part else { return try await CatalogCrawl.schemas(in: session) }
-    guard part.kind == .schema else { return try await CatalogCrawl.schemas(named: part.path.schema, in: session) }
-    let all = try await CatalogCrawl.schemas(in: session)
-    return all.filter { $0.oid == part.oid || $0.name == part.path.schema }
+  /// What is in a part of the database, or in all of it, in one snapshot.
+  private func crawl(
+    _ part: Securable?, _ metadata: MetadataSession, in session: PostgresConnection
+  ) async throws -> (schemas: [CrawledSchema], relations: [CrawledRelation]) {
+    let area = try await area(of: part, metadata)
+    return try await session.transaction(isolation: .repeatableRead, readOnly: true) { session in
+      let schemas = try await CatalogCrawl.schemas(in: session)
+      let relations = try await CatalogCrawl.relations(area, in: session)
+      guard let area else { return (schemas, relations) }
+      let holding = Set(relations.map(\.schemaOID))
+      let concerned = schemas.filter {
+        holding.contains($0.oid) || area.relation == nil && ($0.oid == area.schemaOID || $0.name == area.schema)
+      }
+      return (concerned, relations)
+    }
   }
 
-  private func crawlRelations(_ part: Securable?, in session: PostgresConnection) async throws -> [CrawledRelation] {
-    guard let part else { return try await CatalogCrawl.relations(in: session) }
-    if part.kind == .schema { return try await CatalogCrawl.relations(schema: part.path.schema, in: session) }
-    return try await CatalogCrawl.relations(
-      schema: part.path.schema, oid: part.oid, name: part.path.table, in: session)
+  private func area(of part: Securable?, _ metadata: MetadataSession) async throws -> CatalogCrawl.Part? {
+    guard let part else { return nil }
+    let name = part.path.schema ?? ""
+    if part.kind == .schema {
+      return CatalogCrawl.Part(
+        schemaOID: part.oid, schema: name, relationOIDs: try await metadata.relationOIDs(in: part.id))
+    }
+    let schema = try await metadata.securable(id: part.parent ?? 0)
+    return CatalogCrawl.Part(
+      schemaOID: schema?.oid ?? 0, schema: name, relation: part.path.table, relationOIDs: [part.oid])
   }
 
-  /// Tables that were made again are granted again; and where anything changed, policies may mean something else.
+  /// Tables that were made again or moved are granted again; what left the tree loses its direct grants, if it is still
+  /// somewhere; and where anything changed, policies may mean something else. A sync of the whole database also
+  /// repairs drift: everything in it is compared.
   private func consequences(
     of changes: TreeChanges, _ lane: Lane, _ job: ClaimedJob, _ metadata: MetadataSession
   ) async throws -> [JobRequest] {
-    guard !changes.isEmpty else { return [] }
-    var requests = changes.recreated.map {
+    let again = changes.recreated + changes.moved
+    // Before they are granted again: guardrails may have come while they were away.
+    try await metadata.barByGuardrails(on: again)
+    var requests = again.map {
       JobRequest(lane: lane.id, kind: .subscribe, jobClass: .interactive, scope: .securable($0), parent: job.id)
     }
-    requests.append(try await evaluation(metadata, job))
+    requests += try await metadata.directlyGranted(among: changes.dropped).map {
+      JobRequest(lane: lane.id, kind: .revoke, jobClass: .revoke, scope: .securable($0), parent: job.id)
+    }
+    if job.scope.subject == .database { requests.append(comparison(lane, job)) }
+    if !changes.isEmpty { requests.append(try await evaluation(metadata, job)) }
     return requests
+  }
+
+  private func comparison(_ lane: Lane, _ job: ClaimedJob) -> JobRequest {
+    JobRequest(lane: lane.id, kind: .subscribe, jobClass: .bulk, scope: .everything, parent: job.id)
   }
 
   private func evaluation(_ metadata: MetadataSession, _ job: ClaimedJob) async throws -> JobRequest {

@@ -49,4 +49,9 @@ package struct Failure: Error, Sendable, Hashable, CustomStringConvertible {
   }
 
   package var description: String { "\(message); \(remedy)" }
+
+  /// The role of a user or of a member has a name that PostgreSQL cannot take.
+  static func invalidRole(_ reason: String) -> Failure {
+    Failure(.permanent, reason, remedy: "map the user to a role that PostgreSQL can have: sluice user map")
+  }
 }

@@ -80,6 +80,13 @@ extension LaneQueue {
     return reply.integer
   }
 
+  /// The run of the server that holds the shard: another after a restart or a failover.
+  package func serverRunID() async throws(JobQueueError) -> String? {
+    let reply = try await requesting { () throws(RedisError) in try await client.send(["INFO", "server"]) }
+    let line = reply.text?.split(whereSeparator: \.isNewline).first { $0.hasPrefix("run_id:") }
+    return line.map { String($0.dropFirst("run_id:".count)) }
+  }
+
   /// Gives the shard an epoch and forgets all that an older one left, except pauses. Enqueue all unfinished jobs after
   /// it. Repeating it with the same epoch changes nothing.
   ///
@@ -91,11 +98,15 @@ extension LaneQueue {
   }
 
   /// Puts jobs into their lanes. A job that is already waiting, delayed or leased stays as it is (`known`).
-  package func enqueue(_ jobs: [QueuedJob]) async throws(JobQueueError) -> (added: Int, known: Int) {
+  ///
+  /// - Throws: `.epochLost` if Redis has another epoch's memory than the caller's ledger, or none.
+  package func enqueue(
+    _ jobs: [QueuedJob], epoch: Int64
+  ) async throws(JobQueueError) -> (added: Int, known: Int) {
     var added = 0
     for start in stride(from: 0, to: jobs.count, by: Self.longestBatch) {
       let batch = jobs[start..<min(start + Self.longestBatch, jobs.count)]
-      let reply = try await run(QueueScript.enqueue, Self.groups(batch))
+      let reply = try await run(QueueScript.enqueue, [String(epoch)] + Self.groups(batch))
       added += try decoding { () throws(RedisError) in Int(try reply.requireInteger()) }
     }
     return (added, jobs.count - added)

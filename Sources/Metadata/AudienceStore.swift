@@ -44,7 +44,7 @@ extension MetadataSession {
   ///
   /// Runs in a transaction; one evaluation of a connection at a time, because the second waits for the first here.
   package func replaceAudiences(of connectionID: Int64, by drafts: [AudienceDraft]) async throws -> AudienceChanges {
-    _ = try await connection.query("select from connection where id = $1 for no key update", [.int8(connectionID)])
+    try await lock(connection: connectionID)
     let ids = try await upsertAudiences(of: connectionID, drafts)
     var changes = AudienceChanges()
     var (audiences, members): ([Int64], [Int64]) = ([], [])

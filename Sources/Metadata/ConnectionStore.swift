@@ -81,6 +81,21 @@ extension MetadataSession {
     return try key.open(try row.bytes("sealed_secret"), context: Self.secretContext(id))
   }
 
+  /// Waits for every other evaluation of the connection and for whoever holds its policies as read, until the end of the
+  /// transaction: what is read after this is newer than what they stored.
+  package func lock(connection id: Int64) async throws {
+    _ = try await connection.query("select from connection where id = $1 for no key update", [.int8(id)])
+  }
+
+  /// Keeps evaluations of the connections of these securables waiting until the end of the transaction, so that they
+  /// see what it decides by the policies that it reads after this.
+  func holdEvaluations(ofSecurables securables: [Int64]) async throws {
+    _ = try await connection.query(
+      """
+      select from connection where id in (select connection_id from securable where id = any ($1)) order by id for share
+      """, [.int8Array(securables)])
+  }
+
   package func replaceSecret(of id: Int64, with secret: Secret, key: SealingKey) async throws {
     let sealed = try key.seal(secret, context: Self.secretContext(id))
     _ = try await connection.query(
@@ -155,27 +170,7 @@ func rfc3339(_ column: String) -> String {
 }
 
 extension MetadataSession {
-  /// Begins to leave a connection: nothing is desired there any more, and every database gets a job that takes away
-  /// what Sluice granted. The roles follow, and then the connection itself.
-  package func beginDeletion(of id: Int64) async throws -> [SubmittedJob] {
-    _ = try await connection.query(
-      """
-      update connection set state = 'deleting', state_since = now(), state_reason = 'being deleted'
-      where id = $1 and state not in ('deleting', 'deleted')
-      """, [.int8(id)])
-    _ = try await connection.query(
-      "delete from subscription s using securable t where t.id = s.securable_id and t.connection_id = $1", [.int8(id)])
-    _ = try await connection.query(
-      "delete from audience_member m using audience a where a.id = m.audience_id and a.connection_id = $1",
-      [.int8(id)])
-    let lanes = try await lanes(of: id)
-    let databases = lanes.filter { $0.kind == .database }
-    let places = databases.isEmpty ? lanes.filter { $0.kind == .roles } : databases
-    return try await submit(
-      places.map { JobRequest(lane: $0.id, kind: .revoke, jobClass: .revoke, scope: .leave) })
-  }
-
-  /// The connection is gone; its history stays, its name is free.
+  /// The connection is gone, with what was desired there; its history stays, its name is free.
   package func finishDeletion(of id: Int64) async throws {
     _ = try await connection.query(
       "update connection set state = 'deleted', state_since = now(), state_reason = null where id = $1", [.int8(id)])
@@ -187,5 +182,8 @@ extension MetadataSession {
       """, [.int8(id)])
     _ = try await connection.query(
       "update securable set dropped_at = now() where connection_id = $1 and dropped_at is null", [.int8(id)])
+    _ = try await connection.query(
+      "delete from subscription s using securable t where t.id = s.securable_id and t.connection_id = $1", [.int8(id)])
+    _ = try await connection.query("delete from audience where connection_id = $1", [.int8(id)])
   }
 }

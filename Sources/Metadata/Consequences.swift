@@ -33,8 +33,11 @@ extension MetadataSession {
   /// Data sources at or below a securable were enabled or disabled: each is compared, and audiences are evaluated.
   package func submitReach(of securable: Securable) async throws {
     let lane = try await lane(ofDatabase: securable.database)
+    let sources = try await dataSources(below: securable.id)
+    // Guardrails that came while they were disabled could not be decided then.
+    try await barByGuardrails(on: sources.filter(\.isEnabled).map(\.id))
     _ = try await submit(
-      try await dataSources(below: securable.id).map { source in
+      sources.map { source in
         JobRequest(
           lane: lane.id, kind: source.isEnabled ? .subscribe : .revoke,
           jobClass: source.isEnabled ? .bulk : .revoke, scope: .securable(source.id))

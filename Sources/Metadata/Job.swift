@@ -26,7 +26,9 @@ package struct JobScope: Sendable, Hashable, Codable {
     case securable
     /// Dropping a role that Sluice made, once nothing refers to it.
     case retirement
-    /// Everything, because the connection is being left.
+    /// Every role that Sluice manages and everything it granted: a database's grants, or the members of all audiences.
+    case everything
+    /// As `everything`, because the connection is being left.
     case leave
     /// Audiences of a connection.
     case governance
@@ -41,6 +43,7 @@ package struct JobScope: Sendable, Hashable, Codable {
   private init(_ subject: Subject) { self.subject = subject }
 
   package static let connection = JobScope(.connection)
+  package static let everything = JobScope(.everything)
   package static let leave = JobScope(.leave)
   package static let governance = JobScope(.governance)
   package static func database(_ id: Int64) -> JobScope { with(.database) { $0.securable = id } }

@@ -55,9 +55,11 @@ extension MetadataSession {
   }
 
   private static let jobColumns = """
-    select j.id, j.lane_id, l.connection_id, l.kind as lane_kind, l.database_id, d.name as database_name,
+    select j.id, j.lane_id, l.connection_id, l.kind as lane_kind, l.database_id, d.name as database_name, d.oid as database_oid,
+      coalesce(d.dropped_at is not null, false) as is_dropped,
       c.name as connection, j.kind, j.class, j.state, j.scope::text as scope, j.parent_id, j.coalesced, j.attempt,
-      j.max_attempts, j.stalls, j.enqueued, \(rfc3339("j.created_at")) as created_at,
+      j.max_attempts, j.stalls,
+      j.enqueued_epoch = (select epoch from queue_epoch) as enqueued, \(rfc3339("j.created_at")) as created_at,
       \(rfc3339("j.scheduled_at")) as scheduled_at, \(rfc3339("j.started_at")) as started_at,
       \(rfc3339("j.finished_at")) as finished_at, j.worker, j.error, j.remedy, j.result::text as result
     from job j join lane l on l.id = j.lane_id join connection c on c.id = l.connection_id
@@ -138,7 +140,7 @@ extension MetadataSession {
   package func retryJob(id: Int64) async throws {
     let changed = try await connection.query(
       """
-      update job set state = 'available', enqueued = false, attempt = 0, stalls = 0, finished_at = null,
+      update job set state = 'available', enqueued_epoch = 0, attempt = 0, stalls = 0, finished_at = null,
         scheduled_at = now(), error = null, remedy = null
       where id = $1 and state in ('discarded', 'cancelled')
       """, [.int8(id)]
@@ -175,7 +177,9 @@ extension MetadataSession {
     else { throw MetadataError(.corrupt, "job \(try row.int("id")) was written by another version") }
     let lane = Lane(
       id: try row.int("lane_id"), connection: try row.int("connection_id"), kind: laneKind,
-      database: try row.optionalInt("database_id"), databaseName: try row.optionalText("database_name"))
+      database: try row.optionalInt("database_id"), databaseName: try row.optionalText("database_name"),
+      databaseOID: try row.optionalInt("database_oid"),
+      isDropped: try row.bool("is_dropped"))
     return Job(
       id: try row.int("id"), lane: lane, connection: try row.text("connection"), kind: kind, jobClass: jobClass,
       state: state, scope: try JobScope(json: try row.text("scope")), parent: try row.optionalInt("parent_id"),

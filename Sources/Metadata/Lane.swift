@@ -11,11 +11,16 @@ package struct Lane: Sendable, Hashable {
   /// The securable id and the name of the database, for a lane of kind database.
   package let database: Int64?
   package let databaseName: String?
+  /// The database's OID as of the last sync: another database may have its name by now.
+  package let databaseOID: Int64?
+  /// A sync has found the database to be gone, and with it everything that was granted there.
+  package let isDropped: Bool
 }
 
 extension MetadataSession {
   private static let laneColumns = """
-    select l.id, l.connection_id, l.kind, l.database_id, d.name as database_name
+    select l.id, l.connection_id, l.kind, l.database_id, d.name as database_name, d.oid as database_oid,
+      coalesce(d.dropped_at is not null, false) as is_dropped
     from lane l left join securable d on d.id = l.database_id
     """
 
@@ -55,6 +60,7 @@ extension MetadataSession {
     }
     return Lane(
       id: try row.int("id"), connection: try row.int("connection_id"), kind: kind,
-      database: try row.optionalInt("database_id"), databaseName: try row.optionalText("database_name"))
+      database: try row.optionalInt("database_id"), databaseName: try row.optionalText("database_name"),
+      databaseOID: try row.optionalInt("database_oid"), isDropped: try row.bool("is_dropped"))
   }
 }

@@ -1,3 +1,4 @@
+import Governance
 import Postgres
 
 /// A role in a target that Sluice has granted to.
@@ -13,6 +14,26 @@ package struct ManagedRole: Sendable, Hashable {
     self.kind = kind
     self.made = made
   }
+}
+
+/// A privilege that Sluice granted to a user's role directly: on a data source (USAGE is of the sequences that its
+/// columns own), on its schema, or on its database.
+package struct ManagedGrant: Sendable, Hashable {
+  package let role: String
+  package let securable: Int64
+  package let privilege: Privilege
+
+  package init(role: String, securable: Int64, privilege: Privilege) {
+    self.role = role
+    self.securable = securable
+    self.privilege = privilege
+  }
+}
+
+/// What was remembered of direct grants, and when that was read.
+package struct ManagedGrants: Sendable {
+  package let asOf: Timestamp
+  package var grants: [ManagedGrant] = []
 }
 
 extension MetadataSession {
@@ -37,7 +58,7 @@ extension MetadataSession {
       select $1, r.role, r.kind, bool_or(r.made)
       from unnest($2::text[], $3::text[], $4::boolean[]) as r (role, kind, made)
       group by r.role, r.kind order by r.role
-      on conflict (connection_id, role) do update set dropped_at = null,
+      on conflict (connection_id, role) do update set dropped_at = null, noted_at = excluded.noted_at,
         made = excluded.made or managed_role.made and managed_role.dropped_at is null
       """,
       [
@@ -46,42 +67,67 @@ extension MetadataSession {
       ])
   }
 
-  /// Remembers which data sources were granted to users' roles directly, and forgets those that were revoked.
-  package func noteGrants(
-    given: [(role: String, securable: Int64)], taken: [(role: String, securable: Int64)], of connectionID: Int64
-  ) async throws {
-    if !given.isEmpty {
-      _ = try await connection.query(
-        """
-        insert into managed_grant (connection_id, role, securable_id)
-        select distinct $1::bigint, r.role, r.securable_id from unnest($2::text[], $3::bigint[]) as r (role, securable_id)
-        order by 2, 3 on conflict do nothing
-        """, [.int8(connectionID), .textArray(given.map(\.role)), .int8Array(given.map(\.securable))])
-    }
-    if !taken.isEmpty {
-      _ = try await connection.query(
-        """
-        delete from managed_grant g using unnest($2::text[], $3::bigint[]) as r (role, securable_id)
-        where g.connection_id = $1 and g.role = r.role and g.securable_id = r.securable_id
-        """, [.int8(connectionID), .textArray(taken.map(\.role)), .int8Array(taken.map(\.securable))])
-    }
+  /// Remembers what is about to be granted to users' roles: before the target commits it, so that no grant is unknown.
+  package func noteGiven(_ grants: [ManagedGrant], of connectionID: Int64) async throws {
+    guard !grants.isEmpty else { return }
+    _ = try await connection.query(
+      """
+      insert into managed_grant (connection_id, role, securable_id, privilege)
+      select distinct $1::bigint, r.role, r.securable_id, r.privilege
+      from unnest($2::text[], $3::bigint[], $4::text[]) as r (role, securable_id, privilege)
+      order by 2, 3, 4
+      on conflict (connection_id, role, securable_id, privilege) do update set noted_at = excluded.noted_at
+      """, [.int8(connectionID)] + Self.columns(grants))
+  }
+
+  /// Forgets what is no longer there: after the target has committed, so that a lost commit loses no revoke.
+  ///
+  /// - Parameter asOf: `ManagedGrants.asOf` of the run; what another run has granted again since then is kept.
+  package func forgetTaken(_ grants: [ManagedGrant], of connectionID: Int64, asOf: Timestamp) async throws {
+    guard !grants.isEmpty else { return }
+    _ = try await connection.query(
+      """
+      delete from managed_grant g
+      using unnest($2::text[], $3::bigint[], $4::text[]) as r (role, securable_id, privilege)
+      where g.connection_id = $1 and g.role = r.role and g.securable_id = r.securable_id
+        and g.privilege = r.privilege and g.noted_at <= timestamptz 'epoch' + $5::bigint * interval '1 microsecond'
+      """, [.int8(connectionID)] + Self.columns(grants) + [.int8(asOf.microseconds)])
+  }
+
+  private static func columns(_ grants: [ManagedGrant]) -> [PostgresValue] {
+    [
+      .textArray(grants.map(\.role)), .int8Array(grants.map(\.securable)),
+      .textArray(grants.map(\.privilege.rawValue)),
+    ]
   }
 
   /// The direct grants of these roles, or of all when `roles` is nil.
-  package func managedGrants(
-    of connectionID: Int64, roles: [String]?
-  ) async throws -> [(role: String, securable: Int64)] {
-    try await connection.query(
+  package func managedGrants(of connectionID: Int64, roles: [String]?) async throws -> ManagedGrants {
+    // The instant before the rows: what is noted in between is then too new to be forgotten.
+    var managed = ManagedGrants(asOf: try await now())
+    let rows = try await connection.query(
       """
-      select role, securable_id from managed_grant
+      select role, securable_id, privilege from managed_grant
       where connection_id = $1 and ($2::text[] is null or role = any ($2))
       """, [.int8(connectionID), roles.map { .textArray($0) } ?? .null]
-    ).rows.map { (try $0.text("role"), try $0.int("securable_id")) }
+    ).rows
+    for row in rows {
+      guard let privilege = Privilege(rawValue: try row.text("privilege")) else {
+        throw MetadataError(.corrupt, "a managed grant names a privilege that this version does not know")
+      }
+      managed.grants.append(
+        ManagedGrant(role: try row.text("role"), securable: try row.int("securable_id"), privilege: privilege))
+    }
+    return managed
   }
 
-  package func noteDropped(_ roles: [String], of connectionID: Int64) async throws {
+  /// Notes that roles were dropped, once the target has committed that; not those that were made again after `asOf`.
+  package func noteDropped(_ roles: [String], of connectionID: Int64, asOf: Timestamp) async throws {
     _ = try await connection.query(
-      "update managed_role set dropped_at = now() where connection_id = $1 and role = any ($2)",
-      [.int8(connectionID), .textArray(roles)])
+      """
+      update managed_role set dropped_at = now()
+      where connection_id = $1 and role = any ($2)
+        and noted_at <= timestamptz 'epoch' + $3::bigint * interval '1 microsecond'
+      """, [.int8(connectionID), .textArray(roles), .int8(asOf.microseconds)])
   }
 }

@@ -18,37 +18,48 @@ extension MetadataSession {
   /// Key of the session lock that makes a scheduler the leader.
   package static let leaderLock: Int64 = 0x534C_5549_0000_0002
 
-  /// Jobs that Redis does not know yet, at most `limit`; nil while another scheduler is emptying the outbox.
+  /// Jobs that Redis has not been told of in this epoch, at most `limit`; nil while another scheduler is emptying the outbox.
   ///
   /// One at a time by an advisory lock that lasts until the transaction ends. No row is locked: a worker may have
   /// leased the first of these jobs before the last is enqueued, and must be able to claim it.
-  package func outbox(limit: Int) async throws -> [OutboxJob]? {
+  package func outbox(epoch: Int64, limit: Int) async throws -> [OutboxJob]? {
     let locked = try await connection.query("select pg_try_advisory_xact_lock($1) as locked", [.int8(Self.outboxLock)])
     guard try locked.rows[0].bool("locked") else { return nil }
-    return try await connection.query(statement(PackageResources.outbox_sql), [.int8(Int64(limit))]).rows.map { row in
-      guard let jobClass = JobClass(rawValue: Int(try row.int("class"))) else {
-        throw MetadataError(.corrupt, "job \(try row.int("id")) is of an unknown class")
+    return try await connection.query(statement(PackageResources.outbox_sql), [.int8(epoch), .int8(Int64(limit))]).rows
+      .map { row in
+        guard let jobClass = JobClass(rawValue: Int(try row.int("class"))) else {
+          throw MetadataError(.corrupt, "job \(try row.int("id")) is of an unknown class")
+        }
+        let delay = try row.int("delay_ms")
+        return OutboxJob(
+          id: try row.int("id"), lane: try row.int("lane_id"), parkedBy: try row.int("parked_by"), jobClass: jobClass,
+          delay: delay > 0 ? .milliseconds(delay) : nil)
       }
-      let delay = try row.int("delay_ms")
-      return OutboxJob(
-        id: try row.int("id"), lane: try row.int("lane_id"), parkedBy: try row.int("parked_by"), jobClass: jobClass,
-        delay: delay > 0 ? .milliseconds(delay) : nil)
-    }
   }
 
-  package func markEnqueued(_ numbers: [Int64]) async throws {
-    _ = try await connection.query("update job set enqueued = true where id = any ($1)", [.int8Array(numbers)])
+  /// Notes that Redis was told. A job that a producer is changing at this moment is told of once more, which is harmless.
+  package func markEnqueued(_ numbers: [Int64], epoch: Int64) async throws {
+    _ = try await connection.query(
+      """
+      update job set enqueued_epoch = $2
+      where id in (select id from job where id = any ($1) for no key update skip locked)
+      """, [.int8Array(numbers), .int8(epoch)])
   }
 
-  package func queueEpoch() async throws -> Int64 {
-    try await connection.query("select epoch from queue_epoch").rows[0].int("epoch")
+  /// The epoch of the queue, and the run of the Redis server that holds it; nil before the first.
+  package func queueEpoch() async throws -> (epoch: Int64, redisRunID: String?) {
+    let row = try await connection.query("select epoch, redis_run_id from queue_epoch").rows[0]
+    return (try row.int("epoch"), try row.optionalText("redis_run_id"))
   }
 
-  /// Redis has lost its memory: a new epoch, and everything unfinished goes to Redis again. Only one scheduler does
-  /// this at a time (the lock lasts until the transaction ends); returns the epoch to establish.
-  package func raiseEpoch() async throws -> Int64 {
-    let rows = try await connection.query("update queue_epoch set epoch = epoch + 1 returning epoch").rows
-    _ = try await connection.query("update job set enqueued = false where enqueued and finished_at is null")
-    return try rows[0].int("epoch")
+  /// Redis has lost its memory, or may have: raises the epoch above `known` and above what Redis still claims, and
+  /// returns the new epoch. Of several schedulers one raises it; nil for the others, who must not establish it.
+  package func raiseEpoch(known: Int64, claimed: Int64?, redisRunID: String?) async throws -> Int64? {
+    try await connection.query(
+      """
+      update queue_epoch set epoch = greatest(epoch, coalesce($2, 0)) + 1, redis_run_id = $3
+      where epoch = $1 returning epoch
+      """, [.int8(known), .optional(claimed), .optional(redisRunID)]
+    ).rows.first?.int("epoch")
   }
 }

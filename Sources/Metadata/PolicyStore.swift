@@ -88,13 +88,15 @@ extension MetadataSession {
     }
   }
 
-  /// Bars the subscriptions of these pairs, or all of a connection, that do not meet every guardrail, and unbars the
-  /// others. Returns the pairs that this changed, as (identity, securable, is now barred).
+  /// Bars the subscriptions of these pairs that do not meet every guardrail, and unbars the others. What cannot be
+  /// decided, because the table is not enabled or the user is gone, stays as it is. Returns the pairs that this changed,
+  /// as (identity, securable, is now barred).
   @discardableResult
   package func barByGuardrails(
     identities: [Int64], securables: [Int64]
   ) async throws -> [(identity: Int64, securable: Int64, isBarred: Bool)] {
     guard !securables.isEmpty else { return [] }
+    try await holdEvaluations(ofSecurables: securables)
     let guardrails = try await policies().filter { $0.effect == .guardrail }
     let compiler = Compiler(policies: guardrails, now: try await now())
     let tables = Dictionary(
@@ -115,7 +117,8 @@ extension MetadataSession {
       let (identity, securable) = (try row.int("identity_id"), try row.int("securable_id"))
       let access: AccessLevel = try row.text("access") == "write" ? .write : .read
       var barredBy: String?
-      if let table = tables[securable], let user = users[identity] {
+      if !compiler.policies.isEmpty {
+        guard let table = tables[securable], let user = users[identity] else { continue }
         barredBy = compiler.firstUnmetGuardrail(user, table, access: access)
       }
       if try row.optionalText("barred_by") != barredBy {
@@ -131,6 +134,16 @@ extension MetadataSession {
       """,
       [.int8Array(changed.map(\.identity)), .int8Array(changed.map(\.securable)), .textArray(bars)])
     return changed
+  }
+
+  /// As above, for every subscription to these data sources.
+  package func barByGuardrails(on securables: [Int64]) async throws {
+    guard !securables.isEmpty else { return }
+    let rows = try await connection.query(
+      "select identity_id, securable_id from subscription where securable_id = any ($1)", [.int8Array(securables)]
+    ).rows
+    try await barByGuardrails(
+      identities: try rows.map { try $0.int("identity_id") }, securables: try rows.map { try $0.int("securable_id") })
   }
 
   /// Every manual subscription of a connection, as pairs.

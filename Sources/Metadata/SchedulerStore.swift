@@ -17,14 +17,14 @@ extension MetadataSession {
   }
 
   /// Connections whose periodic sync is due. Spread by the connection's number over a tenth of the interval, so that
-  /// connections registered together are not synced together.
+  /// connections registered together are not synced together. One whose first sync failed counts from its registration.
   package func connectionsDueForSync(limit: Int) async throws -> [Int64] {
     try await connection.query(
       """
       select id from connection
-      where state = 'active' and synced_at is not null
-        and synced_at + sync_every * (1 + (id % 100) / 1000.0) <= now()
-      order by synced_at limit $1
+      where state = 'active'
+        and coalesce(synced_at, created_at) + sync_every * (1 + (id % 100) / 1000.0) <= now()
+      order by coalesce(synced_at, created_at) limit $1
       """, [.int8(Int64(limit))]
     ).rows.map { try $0.int("id") }
   }
@@ -71,21 +71,5 @@ extension MetadataSession {
         order by finished_at limit $2)
       """, [.int8(Int64(age.wholeMilliseconds)), .int8(Int64(limit))]
     ).affected
-  }
-
-  /// Age of the oldest job that may run now, in seconds, by lane; and the number of dead letters.
-  package func oldestWaiting() async throws -> [Int64: Double] {
-    let rows = try await connection.query(
-      """
-      select lane_id, extract(epoch from now() - min(scheduled_at))::float8 as age from job
-      where finished_at is null and state in ('available', 'scheduled', 'retryable') and scheduled_at <= now()
-      group by lane_id
-      """
-    ).rows
-    return try Dictionary(uniqueKeysWithValues: rows.map { (try $0.int("lane_id"), max(0, try $0.double("age"))) })
-  }
-
-  package func deadLetters() async throws -> Int {
-    Int(try await connection.query("select count(*) as n from job where state = 'discarded'").rows[0].int("n"))
   }
 }

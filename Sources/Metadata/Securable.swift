@@ -22,7 +22,9 @@ package struct Securable: Sendable {
 package struct TreeChanges: Sendable, Equatable {
   package var added: [Int64] = []
   package var renamed: [Int64] = []
-  /// The same name with a new OID: granted again.
+  /// Those of the renamed that are in another schema now: their grants went along, USAGE on the schema did not.
+  package var moved: [Int64] = []
+  /// The same name with a new OID, or found again after it was gone: granted again.
   package var recreated: [Int64] = []
   package var dropped: [Int64] = []
 
@@ -34,6 +36,7 @@ package struct TreeChanges: Sendable, Equatable {
     var sum = left
     sum.added += right.added
     sum.renamed += right.renamed
+    sum.moved += right.moved
     sum.recreated += right.recreated
     sum.dropped += right.dropped
     return sum

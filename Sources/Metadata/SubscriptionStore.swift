@@ -63,6 +63,8 @@ extension MetadataSession {
     var last: [String: ResolvedSubscription] = [:]
     for item in resolved { last["\(item.identity) \(item.securable)"] = item }
     let wanted = Array(last.values)
+    // Before any subscription is locked: an evaluation locks its connection first as well.
+    try await holdEvaluations(ofSecurables: wanted.map(\.securable))
     try await store(wanted.filter { $0.request.kind == .subscribe })
     try await remove(wanted.filter { $0.request.kind == .revoke })
     try await audit(
@@ -128,6 +130,9 @@ extension MetadataSession {
       rows.map { row in
         AuditEntry(
           actor: "scheduler", action: "expire", connection: try row.text("connection"),
+          path: try SecurablePath(parts: [
+            try row.text("connection"), try row.text("database"), try row.text("schema"), try row.text("name"),
+          ]).description,
           identity: try row.text("identity"))
       })
     return rows.count

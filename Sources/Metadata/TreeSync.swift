@@ -21,19 +21,42 @@ extension MetadataSession {
     return changes
   }
 
-  /// Schemas and relations of a database; with a `schema` or `relation` id, that part of it alone.
+  /// Schemas and relations of a database; with a `schema` or `relation` id, that part of it alone. A part comes with all
+  /// that is in it by OID or by name, and with the schemas that hold it now.
+  ///
+  /// - Throws: at the commit, `23P01` if a part has taken a name that the tree gives to something outside it: only a
+  ///   sync of the whole database can tell what became of that.
   package func syncDatabase(
     _ database: Int64, schema: Int64?, relation: Int64?, schemas: [CrawledSchema], relations: [CrawledRelation]
   ) async throws -> TreeChanges {
     try await stage(schemas: schemas, relations: relations)
-    var all = TreeChanges()
-    if relation == nil {
-      all = try await changes(
-        statement(PackageResources.sync_schemas_sql), [.int8(database), .optional(schema)])
-    }
+    // No schema has the id of a relation: what is not crawled stays as it is.
+    let above = try await changes(
+      statement(PackageResources.sync_schemas_sql), [.int8(database), .optional(schema ?? relation)])
+    let revived = try await changes(statement(PackageResources.revive_relations_sql), [.int8(database)])
     let below = try await changes(
       statement(PackageResources.sync_relations_sql), [.int8(database), .optional(schema), .optional(relation)])
-    return all + below
+    return above + revived + below
+  }
+
+  /// Waits for whoever holds the lane in this database, until the end of the transaction: what is crawled after this
+  /// is newer than what is stored before.
+  package func lock(lane id: Int64) async throws {
+    _ = try await connection.query("select from lane where id = $1 for no key update", [.int8(id)])
+  }
+
+  /// The OIDs of the relations of a schema, as of the last sync.
+  package func relationOIDs(in schema: Int64) async throws -> [UInt32] {
+    try await connection.query(
+      "select oid from securable where parent_id = $1 and dropped_at is null", [.int8(schema)]
+    ).rows.map { UInt32(truncatingIfNeeded: try $0.int("oid")) }
+  }
+
+  /// Of these securables, those that Sluice granted to users' roles directly.
+  package func directlyGranted(among ids: [Int64]) async throws -> [Int64] {
+    try await connection.query(
+      "select distinct securable_id from managed_grant where securable_id = any ($1) order by 1", [.int8Array(ids)]
+    ).rows.map { try $0.int("securable_id") }
   }
 
   private func stage(schemas: [CrawledSchema], relations: [CrawledRelation]) async throws {
@@ -58,6 +81,9 @@ extension MetadataSession {
       switch try row.text("change") {
       case "added": changes.added.append(id)
       case "renamed": changes.renamed.append(id)
+      case "moved":
+        changes.renamed.append(id)
+        changes.moved.append(id)
       case "recreated": changes.recreated.append(id)
       default: changes.dropped.append(id)
       }

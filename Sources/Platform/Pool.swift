@@ -84,7 +84,11 @@ package actor Pool<Resource: Sendable> {
 
   private func take(deadline: Deadline) async throws -> Resource {
     while true {
-      try Task.checkCancellation()
+      if Task.isCancelled {
+        // A turn that came just now belongs to the next in the queue.
+        wakeOne()
+        throw CancellationError()
+      }
       if isClosed { throw PoolError(code: .closed, pool: name) }
       if let resource = idle.popLast() {
         if await isUsable(resource) { return resource }

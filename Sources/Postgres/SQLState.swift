@@ -44,6 +44,7 @@ extension SQLState {
   package static let foreignKeyViolation = SQLState(rawValue: "23503")
   package static let uniqueViolation = SQLState(rawValue: "23505")
   package static let checkViolation = SQLState(rawValue: "23514")
+  package static let exclusionViolation = SQLState(rawValue: "23P01")
   package static let readOnlySQLTransaction = SQLState(rawValue: "25006")
   package static let inFailedSQLTransaction = SQLState(rawValue: "25P02")
   package static let idleInTransactionSessionTimeout = SQLState(rawValue: "25P03")

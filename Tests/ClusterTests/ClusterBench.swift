@@ -94,8 +94,8 @@ extension ClusterBench {
   func wait(_ what: String, until condition: @Sendable () async throws -> Bool) async throws {
     let limit = Deadline.after(Self.patience)
     while try await !condition() {
-      guard !limit.hasPassed else { throw NeverHappened(description: "\(what); jobs: \(try await states())") }
-      // Redis, ledger and target announce nothing to each other that a test could wait for.
+      guard !limit.hasPassed else { throw NeverHappened(description: "\(what); \(try await diagnosis())") }
+      // no event: Redis, ledger and target announce nothing that a test could wait for
       try await Task.sleep(for: .milliseconds(20))
     }
   }
@@ -112,11 +112,27 @@ extension ClusterBench {
   }
 
   /// How many jobs are in which state.
+  /// Jobs by kind and state, without the comparisons that syncs submit.
   func states() async throws -> [String: Int] {
     let rows = try await metadata.read { session in
-      try await session.connection.query("select kind || ' ' || state as state, count(*) as n from job group by 1").rows
+      try await session.connection.query(
+        """
+        select kind || ' ' || state as state, count(*) as n from job
+        where scope ->> 'subject' <> 'everything' group by 1
+        """
+      ).rows
     }
     return Dictionary(uniqueKeysWithValues: try rows.map { (try $0.text("state"), Int(try $0.int("n"))) })
+  }
+
+  private func diagnosis() async throws -> String {
+    let connections = try await metadata.read { try await $0.connections() }.map {
+      "\($0.name) \($0.state) \($0.stateReason ?? "")"
+    }
+    let enqueued = try await count(
+      "select count(*) as n from job where finished_at is null and enqueued_epoch = (select epoch from queue_epoch)")
+    return "jobs: \(try await states()), \(enqueued) of them enqueued; connections: \(connections); queue: "
+      + "\(try await queue.stats())"
   }
 
   /// Tables `sales.t0` and on, synced, and users with subscriptions to all of them that nobody has worked yet.

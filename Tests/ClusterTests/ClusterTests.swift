@@ -43,8 +43,25 @@ struct ClusterTests {
         try await cluster.waitForAll()
       }
       #expect(try await cluster.states()["subscribe completed"] == 300)
-      #expect(try await cluster.metadata.read { try await $0.queueEpoch() } > 1)
+      #expect(try await cluster.metadata.read { try await $0.queueEpoch().epoch } > 1)
       for user in users { #expect(try await cluster.target.canRead(user, "sales.t59")) }
+    }
+  }
+
+  /// Each of them notices the loss, and each enqueues what the others have just marked.
+  @Test func schedulersThatFillAnEmptyRedisTogetherLeaveNothingOut() async throws {
+    try await ClusterBench.run { cluster in
+      _ = try await cluster.submitMany(tables: 40, users: 3)
+      let schedulers = (0..<4).map { cluster.scheduler("s\($0)") }
+      try await cluster.running(schedulers) {
+        for _ in 0..<12 {
+          try await cluster.redis.flush()
+          try await cluster.wait("Redis does not know all jobs") {
+            guard try await cluster.queue.epoch() != nil else { return false }
+            return try await cluster.queue.stats().waitingTotal == 120
+          }
+        }
+      }
     }
   }
 
@@ -87,7 +104,7 @@ struct ClusterTests {
   }
 
   @Test func aWorkerThatStallsIsReplacedAndItsResultsAreRefused() async throws {
-    try await ClusterBench.run(leaseTTL: .milliseconds(500)) { cluster in
+    try await ClusterBench.run(leaseTTL: .seconds(1)) { cluster in
       let ana = try await cluster.bench.makeSales()
       let job = try await cluster.bench.subscribe(ana, to: ["sales.orders"])[0]
       try await cluster.running([cluster.scheduler()]) {
@@ -106,7 +123,7 @@ struct ClusterTests {
         #expect(error?.code == .fenced)
       }
       let stored = try await cluster.bench.job(job.id)
-      #expect(stored.state == .completed && stored.worker == "second" && stored.stalls == 1)
+      #expect(stored.state == .completed && stored.worker == "second" && stored.stalls >= 1)
     }
   }
 }
@@ -114,7 +131,9 @@ struct ClusterTests {
 extension ClusterBench {
   /// Attempts that this many subscribe jobs make besides those of the jobs that set the scene.
   func subscribeAttempts(_ jobs: Int) async throws -> Int {
-    try await count("select count(*) as n from job_attempt a join job j on j.id = a.job_id where j.kind <> 'subscribe'")
+    try await count(
+      "select count(*) as n from job_attempt a join job j on j.id = a.job_id where j.kind <> 'subscribe' or j.scope ->> 'subject' = 'everything'"
+    )
       + jobs
   }
 

@@ -20,6 +20,7 @@ struct LeaseRenewalTests {
       await withTaskGroup(of: Void.self) { group in
         group.addTask(executorPreference: renewal.executor) { await renewal.run() }
         await withTaskGroup(of: Void.self) { handlers in
+          // no event: the sleep is what is tested, handlers that block the threads of the pool
           for _ in 0..<4 { handlers.addTask { _ = usleep(1_000_000) } }
         }
         renewal.stop()

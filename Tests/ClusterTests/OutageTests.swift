@@ -146,7 +146,10 @@ struct OutageTests {
       try await cluster.target.server.dropDatabase(other)
       let id = cluster.bench.connection.id
       try await cluster.running([cluster.scheduler(), cluster.worker()]) {
-        _ = try await cluster.metadata.transaction { try await $0.beginDeletion(of: id) }
+        try await cluster.metadata.transaction { session in
+          try await session.setState(of: id, to: .deleting, reason: "a test")
+          _ = try await session.submitLeave(of: id)
+        }
         try await cluster.wait("the connection was not deleted") {
           try await cluster.metadata.read { try await $0.connection(id: id) }.state == .deleted
         }

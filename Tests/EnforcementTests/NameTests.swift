@@ -83,6 +83,85 @@ struct NameTests {
     }
   }
 
+  @Test func aTableMovedToAnotherSchemaIsStillReadable() async throws {
+    try await Bench.run { bench in
+      let ana = try await bench.makeSales()
+      try await bench.target.createSchema("archive")
+      try await bench.subscribe(ana, to: ["sales.orders"])
+      try await bench.drain()
+      try await bench.target.execute("alter table sales.orders set schema archive")
+      try await bench.sync(of: ["sales"])
+      #expect(try await bench.target.canRead(ana, "archive.orders"))
+    }
+  }
+
+  @Test func aSchemaRenamedSinceTheSyncKeepsItsTablesWhenItIsSyncedByItsOldName() async throws {
+    try await Bench.run { bench in
+      let ana = try await bench.makeSales()
+      try await bench.subscribe(ana, to: ["sales.orders"])
+      try await bench.drain()
+      let orders = try await bench.metadata.read { try await $0.securable(at: try bench.path("sales", "orders")).id }
+      try await bench.target.execute("alter schema sales rename to trade")
+      try await bench.sync(of: ["sales"])
+      #expect(
+        try await bench.metadata.read { try await $0.securable(at: try bench.path("trade", "orders")).id } == orders)
+      #expect(try await bench.target.canRead(ana, "trade.orders"))
+    }
+  }
+
+  @Test func aTableMovedIntoASchemaThatNoSyncHasSeenKeepsItsRow() async throws {
+    try await Bench.run { bench in
+      _ = try await bench.makeSales()
+      let orders = try await bench.metadata.read { try await $0.securable(at: try bench.path("sales", "orders")).id }
+      try await bench.target.createSchema("archive")
+      try await bench.target.execute("alter table sales.orders set schema archive")
+      try await bench.sync(of: ["sales", "orders"])
+      #expect(
+        try await bench.metadata.read { try await $0.securable(at: try bench.path("archive", "orders")).id } == orders)
+    }
+  }
+
+  @Test func aTableThatBecomesAPartitionLosesItsDirectGrantsAndGetsThemBackWhenItIsATableAgain() async throws {
+    try await Bench.run { bench in
+      let ana = try await bench.makeSales()
+      try await bench.subscribe(ana, to: ["sales.orders"])
+      try await bench.drain()
+      try await bench.target.execute(
+        "create table sales.all_orders (like sales.orders) partition by list (v); "
+          + "alter table sales.all_orders attach partition sales.orders default")
+      try await bench.sync()
+      #expect(try await bench.target.grants(to: ana) == [])
+      try await bench.target.execute("alter table sales.all_orders detach partition sales.orders")
+      try await bench.sync()
+      #expect(try await bench.target.canRead(ana, "sales.orders"))
+    }
+  }
+
+  @Test func aTableThatTookANameFromOutsideItsSchemaIsFoundByASyncOfTheDatabase() async throws {
+    try await Bench.run { bench in
+      _ = try await bench.makeSales()
+      try await bench.target.createSchema("archive")
+      try await bench.target.createTables(["archive.orders"], columns: "v text")
+      try await bench.sync()
+      let ids = try await bench.metadata.read { session in
+        [
+          try await session.securable(at: try bench.path("sales", "orders")).id,
+          try await session.securable(at: try bench.path("archive", "orders")).id,
+        ]
+      }
+      try await bench.target.execute(
+        "alter table archive.orders rename to older; alter table sales.orders set schema archive")
+      try await bench.sync(of: ["sales"])
+      let after = try await bench.metadata.read { session in
+        [
+          try await session.securable(at: try bench.path("archive", "orders")).id,
+          try await session.securable(at: try bench.path("archive", "older")).id,
+        ]
+      }
+      #expect(after == ids)
+    }
+  }
+
   @Test func aNewMappingTakesTheOldRolesAccessAndGivesItToTheNew() async throws {
     try await Bench.run { bench in
       let ana = try await bench.makeSales()
@@ -113,5 +192,14 @@ struct NameTests {
       try await bench.drain()
       #expect(try await bench.target.grants(to: ana) == [])
     }
+  }
+}
+
+extension Bench {
+  /// Syncs a schema or table of the main database and runs what follows.
+  func sync(of parts: [String]) async throws {
+    let path = try SecurablePath(parts: [connection.name, target.database] + parts)
+    _ = try await metadata.transaction { try await $0.submitSync(of: path, evenInactive: false) }
+    #expect(try await drain().allSatisfy { $0.state == .completed })
   }
 }

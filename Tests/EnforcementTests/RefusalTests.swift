@@ -101,4 +101,86 @@ struct RefusalTests {
       #expect(try await bench.drain(now: true).allSatisfy { $0.state == .completed })
     }
   }
+
+  @Test func manyLockedTablesCostABatchOneLockTimeout() async throws {
+    try await Bench.run(lockTimeout: .seconds(2)) { bench in
+      let ana = try await bench.makeSales()
+      let tables = (0..<16).map { "sales.t\($0)" }
+      try await bench.target.createTables(tables)
+      try await bench.sync()
+      let other = try await TestServer.shared.admin(bench.target.database)
+      try await other.execute(
+        "begin; set role \(bench.target.owner); grant select on \(tables.joined(separator: ", ")) to postgres")
+      let jobs = try await bench.subscribe(ana, to: tables)
+      let began = ContinuousClock.now
+      try await bench.run(jobs.map(\.id), lane: jobs[0].lane)
+      #expect(began.duration(to: .now) < .seconds(15), "each half waited as long as the whole")
+      try await other.execute("commit")
+      await other.close()
+      #expect(try await bench.drain(now: true).allSatisfy { $0.state == .completed })
+    }
+  }
+
+  @Test func aRoleThatCannotBeMadeFailsTheJobOfItsDataSource() async throws {
+    try await Bench.run { bench in
+      let ana = try await bench.makeSales()
+      try await bench.target.execute("alter role \(bench.target.manager) nocreaterole")
+      try await bench.subscribe(ana, to: ["sales.orders"])
+      let job = try await bench.compare("orders")
+      #expect(job.state == .discarded && job.error?.contains("permission denied") == true, "\(job.error ?? "")")
+    }
+  }
+
+  @Test func aRoleNameThatCannotBeFailsTheJobOfItsDataSource() async throws {
+    try await Bench.run { bench in
+      _ = try await bench.makeSales()
+      let long = try await bench.addUser(String(repeating: "x", count: 60))
+      try await bench.subscribe(long, to: ["sales.orders"])
+      let job = try await bench.compare("orders")
+      #expect(job.state == .discarded && job.remedy?.contains("sluice user map") == true)
+    }
+  }
+
+  @Test func aMemberWhoseRoleNameCannotBeFailsTheJobOfItsAudience() async throws {
+    try await Bench.run { bench in
+      let ana = try await bench.makeSales()
+      let long = try await bench.addUser(String(repeating: "x", count: 60))
+      try await bench.addGroup("analysts", [ana, long])
+      try await bench.applyPolicy("analysts-read", "'analysts' in user.groups", schema: "sales")
+      let refused = try await bench.evaluate().filter { $0.state == .discarded }
+      #expect(refused.map(\.lane.kind) == [.roles])
+      #expect(refused.first?.remedy?.contains("sluice user map") == true)
+      #expect(try await bench.target.canRead(ana, "sales.orders"), "the others are members")
+    }
+  }
+
+  @Test func aJobThatCannotBeReadIsCountedAndFailsAlone() async throws {
+    try await Bench.run { bench in
+      _ = try await bench.makeSales()
+      let jobs = try await bench.metadata.transaction { metadata in
+        let lane = try await metadata.lane(.roles, of: bench.connection.id).id
+        return try await metadata.submit(
+          ["", "nobody"].map { JobRequest(lane: lane, kind: .revoke, jobClass: .bulk, scope: .retirement($0)) })
+      }
+      try await bench.run(jobs.map(\.id), lane: jobs[0].lane)
+      #expect(try await bench.job(jobs[0].id).state == .retryable)
+      #expect(try await bench.job(jobs[1].id).state == .completed)
+    }
+  }
+}
+
+extension Bench {
+  /// Compares one table of the schema for every role.
+  fileprivate func compare(_ table: String) async throws -> Job {
+    let submitted = try await metadata.transaction { metadata in
+      let securable = try await metadata.securable(at: try path("sales", table))
+      return try await metadata.submit([
+        JobRequest(
+          lane: try await metadata.lane(ofDatabase: securable.database).id, kind: .subscribe, jobClass: .bulk,
+          scope: .securable(securable.id))
+      ])
+    }
+    try await drain()
+    return try await job(submitted[0].id)
+  }
 }

@@ -43,6 +43,30 @@ struct ResidualAccessTests {
     }
   }
 
+  @Test func aRevokeOfWriteNamesWhatIsLeftBeyondReading() async throws {
+    try await Bench.run { bench in
+      let ana = try await bench.makeSales()
+      try await bench.subscribe(ana, to: ["sales.orders"], .write)
+      try await bench.drain()
+      try await bench.target.execute("grant select, insert on sales.orders to public")
+      try await bench.revoke(ana, from: ["sales.orders"], .write)
+      let job = try #require(try await bench.drain().last)
+      #expect(job.result?.contains("\"privileges\": \"INSERT\"") == true, "\(job.result ?? "")")
+    }
+  }
+
+  @Test func removingAUserNamesWhatIsLeftOnEachTable() async throws {
+    try await Bench.run { bench in
+      let ana = try await bench.makeSales()
+      try await bench.subscribe(ana, to: ["sales.orders", "sales.items"])
+      try await bench.drain()
+      try await bench.target.execute("grant select on sales.items to public")
+      try await bench.removeUser(ana)
+      let results = try await bench.drain().compactMap(\.result)
+      #expect(results.contains { $0.contains("\"route\": \"public\"") }, "\(results)")
+    }
+  }
+
   @Test func aCleanRevokeNamesNone() async throws {
     try await Bench.run { bench in
       let ana = try await bench.makeSales()

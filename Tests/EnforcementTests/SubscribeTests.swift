@@ -163,7 +163,10 @@ struct SubscribeTests {
       try await bench.drain()
       try await bench.revoke(ana, from: ["sales.orders"])
       try await bench.drain()
-      #expect(try await bench.target.grants(to: ana) == ["table sales.items SELECT"])
+      #expect(
+        try await bench.target.grants(to: ana) == [
+          "table sales.items SELECT", "schema sales USAGE", "database this CONNECT",
+        ], "and what it needs")
     }
   }
 
@@ -184,6 +187,19 @@ struct SubscribeTests {
         try await $0.securable(at: try bench.path("hr", "people", in: other))
       }
       #expect(after.id == before.id)
+    }
+  }
+
+  @Test func aRenamedSchemaThatIsSyncedAloneKeepsItsTables() async throws {
+    try await Bench.run { bench in
+      _ = try await bench.makeSales()
+      let orders = try await bench.metadata.read { try await $0.securable(at: try bench.path("sales", "orders")).id }
+      try await bench.target.execute("alter schema sales rename to sold")
+      let sales = try SecurablePath(parts: [bench.connection.name, bench.target.database, "sales"])
+      _ = try await bench.metadata.transaction { try await $0.submitSync(of: sales, evenInactive: false) }
+      try await bench.drain()
+      let moved = try await bench.metadata.read { try await $0.securable(at: try bench.path("sold", "orders")) }
+      #expect(moved.id == orders)
     }
   }
 

@@ -20,6 +20,8 @@ struct QueueModel {
     let worker: String
     let jobs: [Job]
     var expires: Int
+    /// Offered again while they were leased.
+    var again: Set<Job> = []
   }
 
   enum Phase: Equatable { case parked(until: Int), half, probing(LaneID) }
@@ -50,8 +52,11 @@ extension QueueModel {
     var added = 0
     for queued in jobs {
       let job = Job(queued)
-      let isLeased = leases[job.lane]?.jobs.contains(job) == true
-      if isLeased || waiting.contains(job) || delayed[job] != nil { continue }
+      if leases[job.lane]?.jobs.contains(job) == true {
+        leases[job.lane]?.again.insert(job)
+        continue
+      }
+      if waiting.contains(job) || delayed[job] != nil { continue }
       if let delay = queued.delay?.wholeMilliseconds, delay > 0 {
         delayed[job] = now + delay
       } else {
@@ -86,6 +91,7 @@ extension QueueModel {
       case .done(let outcome):
         totals[outcome.rawValue, default: 0] += 1
         if outcome != .cancelled { isProof = true }
+        if held.again.contains(job) { back.append(job) }
       case .again(let delay):
         totals["retried", default: 0] += 1
         delayed[job] = now + delay.wholeMilliseconds

@@ -31,6 +31,26 @@ struct SettleTests {
     }
   }
 
+  /// As when an operator retries a job whose worker has just discarded it, before the worker has settled here.
+  @Test func aJobOfferedAgainWhileItWasLeasedWaitsOnceMore() async throws {
+    try await QueueBench.run { bench async throws in
+      try await bench.enqueue(1...2, .a)
+      let lease = try await bench.lease()
+      try await bench.enqueue(1...1, .a)
+      try await bench.queue.settle(lease, [1: .done(.discarded), 2: .done(.completed)])
+      #expect(try await bench.lease().jobs == [1])
+    }
+  }
+
+  @Test func jobsOfAnotherEpochAreNotTakenIn() async throws {
+    try await QueueBench.run { bench async throws in
+      let known = try await bench.queue.epoch() ?? 0
+      let job = QueuedJob(number: 1, lane: .a, jobClass: .bulk)
+      await #expect(throws: JobQueueError.self) { _ = try await bench.queue.enqueue([job], epoch: known + 1) }
+      #expect(try await bench.isEmpty())
+    }
+  }
+
   @Test func jobKeepsItsClassThroughARetry() async throws {
     try await QueueBench.run { bench async throws in
       try await bench.enqueue(1...1, .a, .revoke)

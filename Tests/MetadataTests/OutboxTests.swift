@@ -9,13 +9,13 @@ struct OutboxTests {
     try await Fixture.run { fixture in
       let job = try await fixture.submitOne()
       let first = try await fixture.write { session in
-        let jobs = try await session.outbox(limit: 10)
-        try await session.markEnqueued(jobs?.map(\.id) ?? [])
+        let jobs = try await session.outbox(epoch: 1, limit: 10)
+        try await session.markEnqueued(jobs?.map(\.id) ?? [], epoch: 1)
         return jobs
       }
       #expect(first?.map(\.id) == [job])
       #expect(first?.first?.parkedBy == fixture.connection.id)
-      #expect(try await fixture.write { try await $0.outbox(limit: 10) }?.isEmpty == true)
+      #expect(try await fixture.write { try await $0.outbox(epoch: 1, limit: 10) }?.isEmpty == true)
     }
   }
 
@@ -23,10 +23,10 @@ struct OutboxTests {
     try await Fixture.run { fixture in
       _ = try await fixture.submitOne()
       try await fixture.write { first in
-        _ = try await first.outbox(limit: 10)
-        #expect(try await fixture.write { try await $0.outbox(limit: 10) } == nil)
+        _ = try await first.outbox(epoch: 1, limit: 10)
+        #expect(try await fixture.write { try await $0.outbox(epoch: 1, limit: 10) } == nil)
       }
-      #expect(try await fixture.write { try await $0.outbox(limit: 10) }?.count == 1)
+      #expect(try await fixture.write { try await $0.outbox(epoch: 1, limit: 10) }?.count == 1)
     }
   }
 
@@ -34,7 +34,7 @@ struct OutboxTests {
     try await Fixture.run { fixture in
       let job = try await fixture.submitOne()
       try await fixture.write { scheduler in
-        _ = try await scheduler.outbox(limit: 10)
+        _ = try await scheduler.outbox(epoch: 1, limit: 10)
         #expect(try await fixture.claim([job]).claimed.map(\.id) == [job])
       }
     }
@@ -43,7 +43,7 @@ struct OutboxTests {
   @Test func governanceIsParkedByNoConnection() async throws {
     try await Fixture.run { fixture in
       _ = try await fixture.write { try await $0.submitEvaluations(of: [fixture.connection.id]) }
-      #expect(try await fixture.write { try await $0.outbox(limit: 10) }?.map(\.parkedBy) == [0])
+      #expect(try await fixture.write { try await $0.outbox(epoch: 1, limit: 10) }?.map(\.parkedBy) == [0])
     }
   }
 
@@ -52,7 +52,7 @@ struct OutboxTests {
       let job = try await fixture.submitOne()
       _ = try await fixture.claim([job])
       try await fixture.settle(job, .retryable(.seconds(60)))
-      let delay = try await fixture.write { try await $0.outbox(limit: 10) }?.first?.delay
+      let delay = try await fixture.write { try await $0.outbox(epoch: 1, limit: 10) }?.first?.delay
       #expect(delay.map { $0 > .seconds(50) } == true)
     }
   }
@@ -60,12 +60,28 @@ struct OutboxTests {
   @Test func aNewEpochEnqueuesEverythingUnfinishedAgain() async throws {
     try await Fixture.run { fixture in
       let jobs = try await fixture.submit(.grantee("a"), .grantee("b"), .grantee("c")).map(\.id)
-      try await fixture.write { try await $0.markEnqueued(jobs) }
+      try await fixture.write { try await $0.markEnqueued(jobs, epoch: 1) }
       _ = try await fixture.claim([jobs[0], jobs[1]])
       try await fixture.settle(jobs[0], .completed)
-      let before = try await fixture.read { try await $0.queueEpoch() }
-      #expect(try await fixture.write { try await $0.raiseEpoch() } == before + 1)
-      #expect(try await fixture.write { try await $0.outbox(limit: 10) }?.map(\.id) == [jobs[1], jobs[2]])
+      let raised = try await fixture.write { try await $0.raiseEpoch(known: 1, claimed: nil, redisRunID: "a") }
+      #expect(raised == 2)
+      let again = try await fixture.write { try await $0.outbox(epoch: 2, limit: 10) }
+      #expect(again?.map(\.id) == [jobs[1], jobs[2]])
+    }
+  }
+
+  @Test func ofTwoSchedulersThatFindRedisEmptyOneRaisesTheEpoch() async throws {
+    try await Fixture.run { fixture in
+      let first = try await fixture.write { try await $0.raiseEpoch(known: 1, claimed: nil, redisRunID: "a") }
+      let second = try await fixture.write { try await $0.raiseEpoch(known: 1, claimed: nil, redisRunID: "a") }
+      #expect(first == 2)
+      #expect(second == nil)
+    }
+  }
+
+  @Test func theEpochRisesAboveWhatRedisClaims() async throws {
+    try await Fixture.run { fixture async throws in
+      #expect(try await fixture.write { try await $0.raiseEpoch(known: 1, claimed: 7, redisRunID: nil) } == 8)
     }
   }
 
@@ -122,6 +138,48 @@ struct ConnectionStateTests {
     }
   }
 
+  @Test func aConnectionWhoseFirstSyncFailedIsSyncedAgain() async throws {
+    try await Fixture.run { fixture async throws in
+      try await fixture.execute(
+        "update connection set synced_at = null, created_at = now() - interval '2 hours'")
+      #expect(try await fixture.read { try await $0.connectionsDueForSync(limit: 5) } == [fixture.connection.id])
+    }
+  }
+
+  @Test func aConnectionThatLeadsElsewhereIsSyncedAndCompared() async throws {
+    try await Fixture.run { fixture in
+      var changed = fixture.connection
+      changed.host = "elsewhere"
+      let update = changed
+      let jobs = try await fixture.write { try await $0.update(update) }
+      var scopes: [String] = []
+      for job in jobs { scopes.append(try await fixture.job(job.id).scope.subject.rawValue) }
+      #expect(scopes.sorted() == ["connection", "everything", "everything", "governance"])
+    }
+  }
+
+  @Test func anUpdateThatChangesNoAccessNeedsNoJobs() async throws {
+    try await Fixture.run { fixture in
+      var changed = fixture.connection
+      changed.syncEverySeconds = 120
+      let update = changed
+      let jobs = try await fixture.write { try await $0.update(update) }
+      #expect(jobs == [])
+    }
+  }
+
+  @Test func dataSourcesDisabledByAnUpdateAreRevoked() async throws {
+    try await Fixture.run { fixture in
+      var changed = fixture.connection
+      changed.enablesNewDataSources = false
+      let update = changed
+      let jobs = try await fixture.write { try await $0.update(update) }
+      var kinds: [JobKind] = []
+      for job in jobs { kinds.append(try await fixture.job(job.id).kind) }
+      #expect(kinds == [.revoke, .revoke, .evaluate])
+    }
+  }
+
   @Test func anUpdateChangesWhatAnOperatorMayChange() async throws {
     try await Fixture.run { fixture in
       var changed = fixture.connection
@@ -129,7 +187,7 @@ struct ConnectionStateTests {
       changed.syncEverySeconds = 120
       changed.enablesNewDataSources = false
       let update = changed
-      try await fixture.write { try await $0.update(update) }
+      _ = try await fixture.write { try await $0.update(update) }
       let stored = try await fixture.read { try await $0.connection(named: "warehouse") }
       #expect(stored.host == "elsewhere" && stored.syncEverySeconds == 120 && !stored.enablesNewDataSources)
     }

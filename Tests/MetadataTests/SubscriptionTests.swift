@@ -86,6 +86,8 @@ struct SubscriptionTests {
       #expect(try await fixture.write { try await $0.expireSubscriptions(limit: 10) } == 1)
       #expect(try await fixture.write { try await $0.expireSubscriptions(limit: 10) } == 0)
       #expect(try await fixture.read { try await $0.jobs(.init(kind: .revoke)) }.map(\.jobClass) == [.revoke])
+      let entry = try await fixture.rows("select path from audit where action = 'expire'")
+      #expect(try entry.map { try $0.text("path") } == ["warehouse/main/sales/orders"])
     }
   }
 
@@ -106,6 +108,65 @@ struct SubscriptionTests {
       #expect(try await fixture.desired() == [])
       let listed = try await fixture.read { try await $0.subscriptions(user: "ana", below: nil) }
       #expect(listed.map(\.barredBy) == ["cleared"])
+    }
+  }
+
+  @Test func aBarredSubscriptionToADisabledTableStaysBarred() async throws {
+    try await Fixture.run { fixture in
+      try await fixture.applyPolicy("cleared", "'cleared' in user.groups", effect: .guardrail)
+      let ana = try await fixture.addUser("ana")
+      _ = try await fixture.subscribe("ana")
+      let orders = try await fixture.id("warehouse/main/sales/orders")
+      _ = try await fixture.write { try await $0.set(.disabled, on: orders) }
+      let changed = try await fixture.write { try await $0.barByGuardrails(identities: [ana], securables: [orders]) }
+      #expect(changed.isEmpty)
+      _ = try await fixture.write { try await $0.set(.inherit, on: orders) }
+      #expect(try await fixture.desired() == [])
+    }
+  }
+
+  @Test func aGuardrailThatCameWhileATableWasDisabledBarsWhenItIsEnabled() async throws {
+    try await Fixture.run { fixture in
+      try await fixture.addUser("ana")
+      _ = try await fixture.subscribe("ana")
+      let orders = try await fixture.id("warehouse/main/sales/orders")
+      _ = try await fixture.write { try await $0.set(.disabled, on: orders) }
+      try await fixture.applyPolicy("cleared", "'cleared' in user.groups", effect: .guardrail)
+      try await fixture.write { session in
+        _ = try await session.set(.inherit, on: orders)
+        let securable = try await session.securable(at: try SecurablePath("warehouse/main/sales/orders"))
+        try await session.submitReach(of: securable)
+      }
+      #expect(try await fixture.desired() == [])
+    }
+  }
+
+  @Test func aGuardrailThatCameWhileAConnectionWasInactiveBarsWhenItReturns() async throws {
+    try await Fixture.run { fixture in
+      try await fixture.addUser("ana")
+      _ = try await fixture.subscribe("ana")
+      _ = try await fixture.write { try await $0.setState(of: fixture.connection.id, to: .inactive, reason: nil) }
+      try await fixture.applyPolicy("cleared", "'cleared' in user.groups", effect: .guardrail)
+      try await fixture.write { session in
+        try await session.setState(of: fixture.connection.id, to: .active, reason: nil)
+        _ = try await session.submitReturn(to: fixture.connection.id)
+      }
+      #expect(try await fixture.desired() == [])
+    }
+  }
+
+  @Test func theLastGuardrailThatGoesUnbarsDisabledTablesToo() async throws {
+    try await Fixture.run { fixture in
+      try await fixture.applyPolicy("cleared", "'cleared' in user.groups", effect: .guardrail)
+      let ana = try await fixture.addUser("ana")
+      _ = try await fixture.subscribe("ana")
+      let orders = try await fixture.id("warehouse/main/sales/orders")
+      _ = try await fixture.write { try await $0.set(.disabled, on: orders) }
+      let changed = try await fixture.write { session in
+        _ = try await session.removePolicy(named: "cleared")
+        return try await session.barByGuardrails(identities: [ana], securables: [orders])
+      }
+      #expect(changed.map(\.isBarred) == [false])
     }
   }
 

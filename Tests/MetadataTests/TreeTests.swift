@@ -105,6 +105,74 @@ struct TreeTests {
     }
   }
 
+  @Test func aDatabaseRenamedAwayAndItsNameTakenKeepsItsRow() async throws {
+    try await Fixture.run { fixture in
+      let main = try await fixture.id("warehouse/main")
+      let changes = try await fixture.syncDatabases([
+        CrawledSchema(oid: 1, name: "main_old", owner: "o"), CrawledSchema(oid: 2, name: "main", owner: "o"),
+      ])
+      #expect(changes.renamed == [main] && changes.added.count == 1 && changes.dropped.isEmpty)
+    }
+  }
+
+  @Test func twoDatabasesThatSwapTheirNamesKeepTheirRows() async throws {
+    try await Fixture.run { fixture in
+      let second = CrawledSchema(oid: 2, name: "second", owner: "o")
+      _ = try await fixture.syncDatabases([Fixture.main, second])
+      let before = [try await fixture.id("warehouse/main"), try await fixture.id("warehouse/second")]
+      _ = try await fixture.syncDatabases([
+        CrawledSchema(oid: 1, name: "second", owner: "o"), CrawledSchema(oid: 2, name: "main", owner: "o"),
+      ])
+      #expect([try await fixture.id("warehouse/second"), try await fixture.id("warehouse/main")] == before)
+    }
+  }
+
+  @Test func aDatabaseThatTakesTheNameOfADroppedOneKeepsItsOwnRow() async throws {
+    try await Fixture.run { fixture in
+      let second = CrawledSchema(oid: 2, name: "second", owner: "o")
+      _ = try await fixture.syncDatabases([Fixture.main, second])
+      let id = try await fixture.id("warehouse/second")
+      let changes = try await fixture.syncDatabases([CrawledSchema(oid: 2, name: "main", owner: "o")])
+      #expect(changes.renamed == [id] && changes.dropped.count == 4)
+      #expect(try await fixture.id("warehouse/main") == id)
+    }
+  }
+
+  @Test func twoSchemasThatSwapTheirNamesAreKnownBySyncingOne() async throws {
+    try await Fixture.run { fixture in
+      let archive = CrawledSchema(oid: 11, name: "archive", owner: "o")
+      _ = try await fixture.sync(schemas: [Fixture.sales, archive])
+      let (sales, other) = (
+        try await fixture.id("warehouse/main/sales"), try await fixture.id("warehouse/main/archive")
+      )
+      // By the OID and by the name that the schema had.
+      let changes = try await fixture.sync(
+        schemas: [
+          CrawledSchema(oid: 10, name: "archive", owner: "o"), CrawledSchema(oid: 11, name: "sales", owner: "o"),
+        ], schema: sales)
+      #expect(Set(changes.renamed) == [sales, other] && changes.added.isEmpty)
+    }
+  }
+
+  @Test func aTableThatIsFoundAgainGetsItsRowBack() async throws {
+    try await Fixture.run { fixture in
+      let orders = try await fixture.id("warehouse/main/sales/orders")
+      _ = try await fixture.sync(relations: [Fixture.tables[1]])
+      let changes = try await fixture.sync()
+      #expect(changes.recreated == [orders] && changes.added.isEmpty)
+      #expect(try await fixture.id("warehouse/main/sales/orders") == orders)
+    }
+  }
+
+  @Test func anotherTableThatGotTheOIDOfADroppedOneIsNew() async throws {
+    try await Fixture.run { fixture in
+      let orders = try await fixture.id("warehouse/main/sales/orders")
+      _ = try await fixture.sync(relations: [Fixture.tables[1]])
+      let changes = try await fixture.sync(relations: [Fixture.relation(100, "payroll"), Fixture.tables[1]])
+      #expect(changes.added.count == 1 && changes.added != [orders] && changes.recreated.isEmpty)
+    }
+  }
+
   @Test func aRenamedDatabaseKeepsItsLane() async throws {
     try await Fixture.run { fixture in
       let lane = try await fixture.read { try await $0.lane(ofDatabase: try await fixture.id("warehouse/main")) }
@@ -132,6 +200,15 @@ struct TreeTests {
       let changes = try await fixture.sync(relations: [Fixture.relation(100, "sold")], relation: orders)
       #expect(changes.renamed == [orders] && changes.dropped.isEmpty)
       #expect(try await fixture.names().contains("main/sales/items"))
+    }
+  }
+
+  @Test func aTableMovedToASchemaThatNoSyncHasSeenIsNotDropped() async throws {
+    try await Fixture.run { fixture in
+      let orders = try await fixture.id("warehouse/main/sales/orders")
+      let changes = try await fixture.sync(relations: [Fixture.relation(100, "orders", schema: 77)], relation: orders)
+      #expect(changes.isEmpty)
+      #expect(try await fixture.id("warehouse/main/sales/orders") == orders)
     }
   }
 

@@ -95,7 +95,7 @@ extension TestServer {
         try await execute("revoke connect on database \(name) from public")
         return try await execute("alter database \(name) allow_connections true")
       } catch let error as PostgresError where error.sqlState == .objectInUse && !limit.hasPassed {
-        // The session that migrated the template ends after its socket was closed; nobody tells when.
+        // no event: the session that migrated the template ends after its socket was closed, untold
         try await Task.sleep(for: .milliseconds(20))
       }
     }

@@ -25,10 +25,10 @@ with relation as (
   from relation r
     join pg_depend d on d.refclassid = 'pg_class'::regclass and d.refobjid = r.oid
       and d.classid = 'pg_class'::regclass and d.deptype = 'a'
-    join pg_class s on s.oid = d.objid and s.relkind = 'S'
+    join pg_class s on s.oid = d.objid
     join pg_namespace sn on sn.oid = s.relnamespace
-  -- CASE, because the planner may ask for the privilege before it knows that it is a sequence.
-  where case when s.relkind = 'S' then not has_sequence_privilege(s.oid, 'USAGE WITH GRANT OPTION') end
+  -- CASE, because the function raises an error for what is no sequence, and conditions have no order.
+  where case s.relkind when 'S' then not has_sequence_privilege(s.oid, 'USAGE WITH GRANT OPTION') else false end
   union all
   select distinct 'SCHEMA', r.nspname, quote_ident(r.nspname), 'USAGE'
   from relation r

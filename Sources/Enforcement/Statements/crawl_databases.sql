@@ -1,6 +1,6 @@
 -- Target: databases that people use and that can be connected to; those that are known, by their OIDs $1, as long as
--- they exist: one that shuts us out keeps its tree and what was granted in it. `postgres` is the compute's own on Lakebase, told by
--- the platform's superuser; elsewhere it is a database like any other.
+-- they exist: one that shuts us out keeps its tree and what was granted in it. `postgres` is the compute's own on
+-- Lakebase, told by the platform's superuser; elsewhere it is a database like any other.
 select d.oid::bigint as oid, d.datname as name, pg_get_userbyid(d.datdba) as owner
 from pg_database d
 where not d.datistemplate

@@ -1,8 +1,7 @@
--- Target: schemas that people use (all, or the one named $1): not PostgreSQL's, not the platform's, not an extension's.
+-- Target: schemas that people use: not PostgreSQL's, not the platform's, not an extension's.
 select n.oid::bigint as oid, n.nspname as name, pg_get_userbyid(n.nspowner) as owner
 from pg_namespace n
-where ($1::text is null or n.nspname = $1)
-  and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+where n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
   and n.nspname not in ('__db_system', 'neon', 'neon_migration', 'pgrst', 'wal2delta')
   and not exists (select from pg_depend d where d.classid = 'pg_namespace'::regclass and d.objid = n.oid
     and d.deptype = 'e')

@@ -14,7 +14,7 @@ for _, job in ipairs(lease.jobs) do
   if delay then
     call('ZADD', DELAYED, time + delay, lane .. job)
     outcome = 'retried'
-  elseif outcome == 'returned' then
+  elseif outcome == 'returned' or (lease.again and lease.again[job]) then
     back[#back + 1] = job
   end
   well = well or outcome == 'completed' or outcome == 'discarded' -- both were decided by an instance that answers

@@ -51,16 +51,17 @@ create table securable (
   dropped_at timestamptz,
   check ((kind = 'database') = (parent_id is null)),
   check ((kind = 'database') = (database_id is null)),
-  -- Deferrable, because two tables may swap their names between two syncs.
+  -- Deferrable, because two tables (or databases) may swap their names between two syncs.
   constraint securable_name exclude using btree (parent_id with =, name with =)
-    where (dropped_at is null and parent_id is not null) deferrable initially deferred
+    where (dropped_at is null and parent_id is not null) deferrable initially deferred,
+  constraint securable_database exclude using btree (connection_id with =, name with =)
+    where (dropped_at is null and kind = 'database') deferrable initially deferred
 );
-create unique index securable_database on securable (connection_id, name)
-  where kind = 'database' and dropped_at is null;
 create unique index securable_relation_oid on securable (database_id, oid)
   where kind not in ('database', 'schema') and dropped_at is null;
 create unique index securable_schema_oid on securable (database_id, oid)
   where kind = 'schema' and dropped_at is null;
+create index securable_dropped on securable (database_id, oid) where dropped_at is not null;
 create index securable_parent on securable (parent_id);
 create index securable_connection on securable (connection_id);
 

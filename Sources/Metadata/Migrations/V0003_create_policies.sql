@@ -65,17 +65,22 @@ create table managed_role (
   kind text not null check (kind in ('user', 'audience')),
   made boolean not null,
   dropped_at timestamptz,
+  -- When it was made or granted to last; see managed_grant.
   noted_at timestamptz not null default now(),
   primary key (connection_id, role)
 );
 
--- Data sources that Sluice has granted to a user's role directly. People grant to such roles as well, by the same
--- grantor on Lakebase: what is not listed here is theirs, and is left alone unless a revoke names it.
+-- Privileges that Sluice has granted to users' roles directly: on a data source (USAGE is of the sequences that its
+-- columns own), on its schema, on its database. People grant to such roles as well, by the same grantor on Lakebase:
+-- what is not listed here is theirs, and is left alone unless a revoke names it.
 create table managed_grant (
   connection_id bigint not null references connection on delete cascade,
   role text not null,
   securable_id bigint not null references securable on delete cascade,
-  primary key (connection_id, role, securable_id)
+  privilege text not null,
+  -- When it was granted last: only what was noted before a run's read of the target may be forgotten after that run.
+  noted_at timestamptz not null default now(),
+  primary key (connection_id, role, securable_id, privilege)
 );
 create index managed_grant_securable on managed_grant (securable_id);
 

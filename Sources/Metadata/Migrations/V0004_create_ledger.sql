@@ -34,8 +34,9 @@ create table job (
   attempt int not null default 0 check (attempt >= 0),
   max_attempts int not null default 12 check (max_attempts > 0),
   stalls int not null default 0 check (stalls >= 0),
-  -- Whether Redis has been told. Set back for everything unfinished when Redis has lost its memory.
-  enqueued boolean not null default false,
+  -- The epoch in which Redis was told of it. When Redis loses its memory the epoch rises, and everything unfinished is
+  -- behind it again, without a write to any job.
+  enqueued_epoch bigint not null default 0,
   created_at timestamptz not null default now(),
   scheduled_at timestamptz not null default now(),
   started_at timestamptz,
@@ -50,7 +51,7 @@ create table job (
   check (state <> 'running' or (fence_epoch is not null and worker is not null and open_key is null))
 );
 create unique index job_open on job (lane_id, open_key) where open_key is not null;
-create index job_outbox on job (id) where not enqueued and finished_at is null;
+create index job_outbox on job (enqueued_epoch, id) where finished_at is null;
 create index job_unfinished on job (lane_id, id) where finished_at is null;
 create index job_dead on job (id) where state = 'discarded';
 create index job_parent on job (parent_id) where parent_id is not null;
@@ -73,6 +74,8 @@ create table job_attempt (
 -- The epoch of the queue's fences: raised whenever Redis is found without its memory.
 create table queue_epoch (
   single boolean primary key default true check (single),
-  epoch bigint not null check (epoch > 0)
+  epoch bigint not null check (epoch > 0),
+  -- The run of the server that holds this epoch's queue. Another run may have lost the last second, or all of it.
+  redis_run_id text
 );
 insert into queue_epoch (epoch) values (1);

@@ -2,20 +2,26 @@
 --   claimed     runs now
 --   poisoned    its worker vanished too often; discarded here
 --   finished    nothing left to do
---   early       not before remaining_ms
+--   early       not before remaining_ms, which is 0 while a suspect runs alone
 --   busy        somebody is changing it at this moment; it comes back at once
 -- $1 job numbers, $2 epoch, $3 sequence, $4 worker, $5 stalls allowed
 with locked as (
   select j.id, j.state, j.scheduled_at, j.stalls,
-    -- Under the same fence it is this worker itself, whose answer to the claim was lost.
-    j.state = 'running' and (j.fence_epoch, j.fence_sequence) < ($2, $3) as stalled
+    -- A later lease of the same epoch: its worker vanished. Under the same fence it is this worker itself, whose answer
+    -- to the claim was lost; in an earlier epoch Redis forgot the lease, and no worker is to blame.
+    j.state = 'running' and j.fence_epoch = $2 and j.fence_sequence < $3 as stalled
   from job j
   where j.id = any ($1) and j.finished_at is null
     and (j.state <> 'running' or (j.fence_epoch, j.fence_sequence) <= ($2, $3))
   order by j.id
   for update skip locked
+), suspect as (
+  -- Stalled more than once: each runs alone from now on, so that its neighbours are not discarded with it.
+  select min(id) as id from locked where stalled and stalls >= 1
 ), due as (
-  select * from locked where state = 'running' or scheduled_at <= now() + interval '50 milliseconds'
+  select l.* from locked l cross join suspect s
+  where (l.state = 'running' or l.scheduled_at <= now() + interval '50 milliseconds')
+    and (s.id is null or l.id = s.id)
 ), claimed as (
   update job j set state = 'running', fence_epoch = $2, fence_sequence = $3, worker = $4, open_key = null,
     started_at = now(), stalls = d.stalls + d.stalled::int

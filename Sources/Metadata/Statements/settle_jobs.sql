@@ -7,6 +7,7 @@ with outcome as (
   update job j set
     state = case o.outcome when 'snoozed' then 'scheduled' else o.outcome end,
     attempt = j.attempt + (o.outcome <> 'snoozed')::int,
+    stalls = case when o.outcome in ('snoozed', 'retryable') then 0 else j.stalls end,
     scheduled_at = case when o.outcome in ('snoozed', 'retryable')
       then now() + o.delay_ms * interval '1 millisecond' else j.scheduled_at end,
     finished_at = case when o.outcome in ('snoozed', 'retryable') then null else now() end,

@@ -21,7 +21,7 @@ with found as (
   from matched m
   where s.id = m.id
     and (s.name, s.parent_id, s.oid, s.owner, s.kind) is distinct from (m.name, m.parent_id, m.oid, m.owner, m.kind)
-  returning s.id, m.is_recreated, (m.known_name, m.known_parent) is distinct from (m.name, m.parent_id) as is_renamed
+  returning s.id, m.is_recreated, m.known_name <> m.name as is_renamed, m.known_parent <> m.parent_id as is_moved
 ), added as (
   insert into securable (connection_id, parent_id, database_id, kind, name, oid, owner)
   select d.connection_id, f.parent_id, d.id, f.kind, f.name, f.oid, f.owner
@@ -32,9 +32,12 @@ with found as (
   update securable s set dropped_at = now()
   from known k
   where s.id = k.id and not exists (select from matched m where m.id = k.id)
+    -- One that moved to a schema that no sync has seen is not dropped; the next sync of the database finds its place.
+    and not exists (select from crawled_relation r where r.oid = k.oid)
   returning s.id
 )
 select id, 'added' as change from added
-union all select id, case when is_recreated then 'recreated' else 'renamed' end from updated
-  where is_recreated or is_renamed
+union all
+select id, case when is_recreated then 'recreated' when is_moved then 'moved' else 'renamed' end from updated
+where is_recreated or is_renamed or is_moved
 union all select id, 'dropped' from dropped

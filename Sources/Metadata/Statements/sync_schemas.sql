@@ -1,7 +1,8 @@
--- Brings the schemas of database $1 (or its schema $2 alone) to what was crawled.
+-- Brings the schemas of database $1 (or its schema $2 and those that were crawled) to what was crawled.
 with known as (
   select id, oid, name from securable
-  where database_id = $1 and kind = 'schema' and dropped_at is null and ($2::bigint is null or id = $2)
+  where database_id = $1 and kind = 'schema' and dropped_at is null
+    and ($2::bigint is null or id = $2 or oid in (select oid from crawled_schema))
 ), matched as (
   select k.id, k.name as known_name, c.oid, c.name, c.owner, false as is_recreated
   from known k join crawled_schema c on c.oid = k.oid

@@ -51,15 +51,17 @@ struct ConnectionUpdate: AsyncParsableCommand {
       metadata, settings in
       if isTried { try await tryOut(secret, metadata, settings) }
       let key = try secret.map { _ in try settings.sealingKey() }
-      let updated = try await metadata.transaction { session in
+      let (updated, jobs) = try await metadata.transaction { session in
         let before = try await session.connection(named: name)
         let after = changed(before)
-        try await session.update(after)
+        let jobs = try await session.update(after)
         if let secret, let key { try await session.replaceSecret(of: before.id, with: secret, key: key) }
         try await session.audit(AuditEntry(actor: Operator.name, action: "connection update", connection: name))
-        return try await session.connection(named: name)
+        return (try await session.connection(named: name), jobs)
       }
-      try common.output.done("updated connection \(name)", updated.record)
+      var record = updated.record
+      record.fields.append(.init(name: "jobs", value: .count(jobs.count)))
+      try common.output.done("updated connection \(name); \(jobs.count) jobs", record)
     }
   }
 

@@ -1,0 +1,105 @@
+import Governance
+import Metadata
+
+/// Everything that the diff of a database needs, read under the lane's lock.
+struct GrantInputs: Sendable {
+  let extent: Extent
+  let desired: DesiredState
+  let observed: ObservedState
+  let catalog: CatalogFacts
+  let places: SecurablePlaces
+  /// Roles that Sluice manages, by name, with their kind; those that should have something belong to them.
+  let managed: [String: ManagedRole.Kind]
+  /// What Sluice granted to users' roles directly, as it was remembered.
+  let remembered: ManagedGrants
+
+  /// The grants that should be there.
+  let wanted: Set<Grant>
+  /// The remembered grants, where the target has them; those of sequences stand at their tables.
+  private let given: Set<Grant>
+  private let wholeSecurables: Set<SecurableOID>
+  private let pairs: Set<PlacedPair>
+  private let revokedPairs: Set<PlacedPair>
+
+  private struct PlacedPair: Hashable {
+    let role: String
+    let securable: SecurableOID
+  }
+
+  init(
+    extent: Extent, desired: DesiredState, observed: ObservedState, catalog: CatalogFacts, places: SecurablePlaces,
+    managed: [String: ManagedRole.Kind], remembered: ManagedGrants
+  ) {
+    self.extent = extent
+    self.desired = desired
+    self.observed = observed
+    self.catalog = catalog
+    self.places = places
+    self.managed = managed
+    self.remembered = remembered
+    wanted = desired.grants(in: catalog)
+    given = Set(remembered.grants.compactMap(places.grant))
+    wholeSecurables = Set(extent.wholeSecurables.compactMap { places[$0] })
+    pairs = Self.placed(extent.pairs, places)
+    revokedPairs = Self.placed(extent.revokedPairs, places)
+  }
+
+  private static func placed(_ pairs: Set<Extent.Pair>, _ places: SecurablePlaces) -> Set<PlacedPair> {
+    Set(pairs.compactMap { pair in places[pair.securable].map { PlacedPair(role: pair.role, securable: $0) } })
+  }
+
+  /// Whether the batch is about this grant on a relation or sequence.
+  func covers(_ grant: Grant) -> Bool {
+    let role = grant.grantee.value
+    guard managed[role] != nil else { return false }
+    if extent.isEverything || extent.wholeRoles.contains(role) { return true }
+    guard let table = table(of: grant.securable) else { return false }
+    return wholeSecurables.contains(table) || pairs.contains(PlacedPair(role: role, securable: table))
+  }
+
+  /// An audience is wholly ours, also on relations that no sync has seen. From a user's role only that is taken which
+  /// Sluice gave, or what a revoke names.
+  func mayRevoke(_ grant: Grant) -> Bool {
+    guard covers(grant) else { return false }
+    if managed[grant.grantee.value] == .audience { return true }
+    guard let table = table(of: grant.securable) else { return false }
+    return revokedPairs.contains(PlacedPair(role: grant.grantee.value, securable: table)) || isGiven(grant)
+  }
+
+  func mayRevokePrerequisite(_ grant: Grant) -> Bool {
+    let role = grant.grantee.value
+    guard let kind = managed[role] else { return false }
+    guard extent.isEverything || extent.roles.contains(role) || !wholeSecurables.isEmpty else { return false }
+    return kind == .audience || isGiven(grant)
+  }
+
+  private func isGiven(_ grant: Grant) -> Bool { atTable(grant).map(given.contains) ?? false }
+
+  /// The same privilege, at the table if it is on a sequence; nil for a sequence of no known table.
+  func atTable(_ grant: Grant) -> Grant? {
+    guard grant.securable.family == .sequence else { return grant }
+    return table(of: grant.securable).map {
+      Grant(grantee: grant.grantee, securable: $0, privilege: grant.privilege)
+    }
+  }
+
+  /// The table itself, or the one whose column owns the sequence; nil for prerequisites.
+  func table(of securable: SecurableOID) -> SecurableOID? {
+    switch securable.family {
+    case .table: securable
+    case .sequence: catalog.ownerOfSequence[securable.oid].map { SecurableOID(family: .table, oid: $0) }
+    case .schema, .database: nil
+    }
+  }
+
+  /// The kind of each role that should have something.
+  var roleKinds: [String: ManagedRole.Kind] {
+    Dictionary(desired.accesses.map { ($0.role.value, $0.roleKind) }, uniquingKeysWith: { first, _ in first })
+  }
+
+  func rolesToGrantTo(_ plan: GrantPlan) -> [RoleName: ManagedRole.Kind] {
+    let kinds = roleKinds
+    return Dictionary(
+      plan.grants.map { ($0.grantee, kinds[$0.grantee.value] ?? .user) }, uniquingKeysWith: { first, _ in first })
+  }
+}
