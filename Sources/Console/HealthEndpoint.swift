@@ -90,9 +90,10 @@ package struct ListenError: Error, CustomStringConvertible {
   package let description: String
 
   init(address: ListenAddress, _ error: any Error) {
-    // The network library's text begins with the name of the call that failed.
+    // The network library's text names the call that failed; the system's number is in it.
     let text = "\(error)"
-    let reason = text.firstRange(of: "): ").map { String(text[$0.upperBound...]) } ?? text
+    let number = text.firstMatch(of: /errno: (\d+)/).flatMap { Int32($0.1) }
+    let reason = number.map { String(cString: strerror($0)) } ?? text
     description = "cannot answer at \(address): \(reason); choose a free port of this machine"
   }
 }

@@ -18,6 +18,37 @@ import Testing
     }
   }
 
+  private static func paths(
+    _ command: any ParsableCommand.Type = Sluice.self, _ path: [String] = []
+  ) -> [[String]] {
+    let configuration = command.configuration
+    let below = configuration.subcommands + configuration.groupedSubcommands.flatMap(\.subcommands)
+    return [path] + below.flatMap { paths($0, path + [$0._commandName]) }
+  }
+
+  @Test(arguments: paths()) func helpOfEveryCommandIsAnAnswerAndNoFailure(path: [String]) throws {
+    for words in [path + ["--help"], path + ["-h"], ["help"] + path] {
+      let error = #expect(throws: (any Error).self) {
+        var command = try Sluice.parseAsRoot(HelpWords.understood(words))
+        try command.run()
+      }
+      let exit = error.map { Sluice.exitCode(for: $0) }
+      #expect(exit == .success, "\(words)")
+    }
+  }
+
+  @Test func helpWithinAGroupIsHelp() {
+    #expect(HelpWords.understood(["connection", "help"]) == ["connection", "--help"])
+    #expect(HelpWords.understood(["group", "help", "member", "add"]) == ["group", "member", "add", "--help"])
+    #expect(HelpWords.understood(["user", "add", "help"]) == ["user", "add", "help"])
+  }
+
+  @Test func anUnknownOptionWithAnHIsNoCallForHelp() {
+    #expect(HelpWords.misspelled(["user", "add", "-dash"]) == "-dash")
+    #expect(HelpWords.misspelled(["user", "add", "--", "-dash"]) == nil)
+    #expect(HelpWords.misspelled(["user", "add", "-h", "--help", "-"]) == nil)
+  }
+
   @Test(arguments: [
     "migrate --check", "scheduler --health :0", "worker --concurrency 2 --classes revoke", "key generate --file f",
     "config show", "tree prod --depth 1", "enable prod/d", "disable prod/d/s", "inherit prod/d/s/t",
@@ -43,7 +74,7 @@ import Testing
   @Test(arguments: [
     "user map ana prod", "user map ana prod r --none", "connection register p --host h --database d",
     "submit subscribe --user a --path c//s/t", "submit sync prod --timeout 5", "dev --workers 0", "job show x",
-    "attribute set ana novalue",
+    "attribute set ana novalue", "connection update p", "connection update p --user u --client-id c",
   ])
   func wrongUsageIsRefused(line: String) {
     #expect(throws: (any Error).self) { _ = try Sluice.parseAsRoot(line.split(separator: " ").map(String.init)) }

@@ -35,6 +35,15 @@ import Testing
     #expect(files.faults.last?.hasPrefix("three.yaml:2:") == true)
   }
 
+  @Test func aFaultInABlockIsToldByTheLineOfTheFile() {
+    let block = "condition: |\n  true &&\n    user.groups &&"
+    var files = PolicyFiles()
+    files.add(
+      text: Self.document("a").replacing("condition: '\"analysts\" in user.groups'", with: block), file: "p.yaml")
+    #expect(files.faults.count == 1)
+    #expect(files.faults.first?.hasPrefix("p.yaml:9:") == true, "\(files.faults)")
+  }
+
   @Test func aNameDefinedTwiceIsToldWithBothPlaces() {
     var files = PolicyFiles()
     files.add(text: Self.document("a"), file: "one.yaml")

@@ -40,6 +40,19 @@ import Testing
     }
   }
 
+  @Test func faultsInsideURLsAndMissingFilesAreReportedWithTheOthers() throws {
+    let fault = #expect(throws: SettingsFault.self) {
+      _ = try Self.settings(environment: [
+        "SLUICE_METADATA_URL": "postgres://h/d", "SLUICE_REDIS_URL": "redis://h:99999",
+        "SLUICE_CA_FILE": "/nowhere/ca.pem",
+      ])
+    }
+    #expect(fault?.faults.count == 3)
+    for part in ["names no user", "from 1 to 65535", "/nowhere/ca.pem"] {
+      #expect(fault?.description.contains(part) == true)
+    }
+  }
+
   @Test func aFaultyURLIsNotQuoted() throws {
     let fault = #expect(throws: SettingsFault.self) {
       _ = try Self.settings(environment: ["SLUICE_REDIS_URL": "http://user:hunter2@host"])

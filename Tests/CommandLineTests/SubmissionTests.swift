@@ -26,6 +26,9 @@ import Testing
     (#"{"kind":"revoke","user":"ana","path":"prod/db/s/t","expires":"2999-01-01T00:00:00Z"}"#, "no \"expires\""),
     (#"{"kind":"sync","path":"prod","pathh":"x"}"#, "no field \"pathh\""),
     (#"{"kind":"sync","path":7}"#, "should be a string"),
+    (#"{"kind":"sync","path":"prod","access":"read"}"#, "no \"access\""),
+    (#"{"kind":"sync","path":"prod","expires":"2999-01-01T00:00:00Z"}"#, "no \"expires\""),
+    (#"{"kind":"sync","path":"a","path":"b:{\""}"#, "more than once"),
   ])
   func refuses(line: String, reason: String) {
     let fault = #expect(throws: SubmissionLine.Fault.self) { _ = try SubmissionLine(json: Data(line.utf8)) }
@@ -38,16 +41,17 @@ import Testing
 
   @Test func blankLinesAndOtherLineEndingsAreNoRequests() throws {
     try Self.withFile("\(Self.good)\r\n\n  \n\(Self.good)") { file in
-      let count = try file.check()
+      let (count, faults) = try file.inspect()
       #expect(count == 2)
+      #expect(faults.isEmpty)
     }
   }
 
   @Test func everyFaultyLineIsToldByItsNumber() throws {
     try Self.withFile("\(Self.good)\nnonsense\n\(Self.good)\n{}\n") { file in
-      let failure = #expect(throws: CommandFailure.self) { _ = try file.check() }
-      #expect(failure?.status == .failed)
-      let lines = failure?.description.split(separator: "\n").map(String.init) ?? []
+      let failure = try file.inspect().faults.failure(in: file.name)
+      #expect(failure.status == .failed)
+      let lines = failure.description.split(separator: "\n").map(String.init)
       #expect(lines.count == 3)
       #expect(lines.first == "\(file.name):2: the line is not JSON")
       #expect(lines.dropFirst().first?.hasPrefix("\(file.name):4: ") == true)
@@ -58,15 +62,15 @@ import Testing
   @Test func manyFaultyLinesAreCountedNotListed() throws {
     let faulty = String(repeating: "x\n", count: 100)
     try Self.withFile(faulty) { file in
-      let failure = #expect(throws: CommandFailure.self) { _ = try file.check() }
-      #expect(failure?.description.split(separator: "\n").count == SubmissionFile.faultLimit + 2)
-      #expect(failure?.description.contains("and 80 more faulty lines") == true)
+      let failure = try file.inspect().faults.failure(in: file.name)
+      #expect(failure.description.split(separator: "\n").count == LineFaults.limit + 2)
+      #expect(failure.description.contains("and 80 more faulty lines"))
     }
   }
 
   @Test func aLineWithoutEndDoesNotFillTheMemory() throws {
     try Self.withFile(String(repeating: "x", count: SubmissionFile.lineLimit * 4)) { file in
-      let failure = #expect(throws: CommandFailure.self) { _ = try file.check() }
+      let failure = #expect(throws: CommandFailure.self) { _ = try file.inspect() }
       #expect(failure?.description.contains(":1: the line is longer than") == true)
     }
   }

@@ -152,6 +152,44 @@ import Testing
     #expect(run.output.contains("exists already"), "\(run)")
   }
 
+  @Test func oneInstanceIsNotRegisteredTwice() async throws {
+    let cluster = try cluster()
+    let facts = cluster.facts
+    let run = try await cluster.sluice(
+      "connection", "register", "again", "--host", facts.host, "--port", "\(facts.port)", "--database", facts.database,
+      "--workspace-url", facts.workspaceURL, "--client-id", facts.clientID, "--client-secret-file",
+      facts.clientSecretFile, "--instance", facts.instance, "--force")
+    #expect(run.status == .exited(1))
+    #expect(run.output.contains("registered as connection prod already"), "\(run)")
+  }
+
+  @Test func theOutcomeOfAWaitIsOneDocumentWithTheResultAsAnObject() async throws {
+    struct Answer: Decodable {
+      struct Result: Decodable { let granted: Int }
+      let state: String
+      let result: Result
+    }
+    let cluster = try cluster()
+    try await cluster.sluice("user", "add", "vera")
+    let run = try await cluster.sluice(
+      "submit", "subscribe", "--user", "vera", "--path", "\(Self.table)/cs-data", "--wait", "--timeout", "30", "-o",
+      "json")
+    #expect(try run.json(Answer.self).state == "completed")
+  }
+
+  @Test(arguments: ["--help", "-h", "help"]) func helpIsAnAnswer(word: String) async throws {
+    let run = try await cluster().run([word])
+    #expect(run.status == .exited(0))
+    #expect(run.output.contains("USAGE: sluice"), "\(run)")
+  }
+
+  @Test func aRefusedLoginToRedisIsAnUnreachableQueue() async throws {
+    let cluster = try cluster()
+    let url = "redis://:wrong@127.0.0.1:\(try cluster.redisPort())"
+    let run = try await cluster.sluice("queue", "stats", changes: ["SLUICE_REDIS_URL": url])
+    #expect(run.status == .exited(69), "\(run)")
+  }
+
   /// Waits until no job is left, children of children included.
   private func settle(_ cluster: DevCluster) async throws {
     struct Unfinished: Decodable { let jobs: Int }

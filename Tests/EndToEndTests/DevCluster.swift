@@ -84,6 +84,13 @@ final class DevCluster: Sendable {
     return variables
   }
 
+  func redisPort() throws -> Int {
+    guard let url = environment["SLUICE_REDIS_URL"].flatMap(URL.init(string:)), let port = url.port else {
+      throw CommandError("the environment of sluice dev names no Redis")
+    }
+    return port
+  }
+
   /// Runs `sluice` with these words; `changes` to the environment are for this run alone.
   @discardableResult
   func sluice(_ words: String..., changes: [String: String] = [:]) async throws -> CommandRun {

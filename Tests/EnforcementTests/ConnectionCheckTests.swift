@@ -48,6 +48,34 @@ struct ConnectionCheckTests {
     }
   }
 
+  @Test func everyPrivilegeOfEveryDatabaseIsLookedAtAndTheRemedyNamesIt() async throws {
+    try await Bench.run { bench in
+      let other = bench.target.otherDatabase
+      try await bench.target.createSchema("stock", in: other)
+      try await bench.target.createTables(["stock.parts"], in: other)
+      try await bench.target.execute(
+        "revoke grant option for truncate on stock.parts from \(bench.target.manager) cascade;"
+          + "revoke usage on schema stock from \(bench.target.manager) cascade;"
+          + "revoke usage on all sequences in schema stock from \(bench.target.manager) cascade", in: other)
+      let remedy = try #require(try await lines(bench)["grant options in \(other)"]?.remedy)
+      let manager = bench.target.manager
+      for part in ["GRANT TRUNCATE ON TABLE stock.parts", "GRANT USAGE ON SCHEMA stock", "SEQUENCE stock.parts_id_seq"]
+      {
+        #expect(remedy.contains("\(part) TO") && remedy.contains(manager), "\(remedy)")
+      }
+      #expect(remedy.contains("…") == false)
+    }
+  }
+
+  @Test func oneServerIsKnownByWhateverDatabaseItIsReached() async throws {
+    try await Bench.run { bench in
+      var other = bench.connection
+      other.database = bench.target.otherDatabase
+      let first = try await bench.targets.identity(of: bench.connection)
+      #expect(first.isSame(as: try await bench.targets.identity(of: other, secret: Secret(""))))
+    }
+  }
+
   @Test func aRefusedLoginEndsTheCheck() async throws {
     try await Bench.run { bench in
       let lines = try await lines(bench, as: "\(bench.target.prefix)_nobody")

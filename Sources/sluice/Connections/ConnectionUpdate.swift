@@ -6,7 +6,7 @@ struct ConnectionUpdate: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "update", abstract: "Changes a connection; what is not given stays.",
     discussion: """
-      Check it afterwards with: sluice connection check NAME
+      What Sluice logs in with is tried first, and nothing is stored if that fails; --force stores it all the same.
 
       Example: sluice connection update prod --client-secret-file new-secret --sync-every 30m
       """)
@@ -25,9 +25,16 @@ struct ConnectionUpdate: AsyncParsableCommand {
   var syncEvery: Duration?
   @Option(help: "enabled or disabled.") var newDataSources: DataSourceSetting?
   @Option(help: "none or individually-selected.") var defaultPolicy: DefaultPolicy?
+  @Flag(help: "Store it without trying it.") var force = false
   @OptionGroup var common: CommonOptions
 
   func validate() throws {
+    let isChange = touchesTarget || syncEvery != nil || newDataSources != nil || defaultPolicy != nil
+    if !isChange { throw ValidationError("Give at least one thing to change, such as --sync-every 30m.") }
+    if user != nil && clientId != nil { throw ValidationError("Give one of --user and --client-id.") }
+    if passwordFile != nil && clientSecretFile != nil {
+      throw ValidationError("Give one of --password-file and --client-secret-file.")
+    }
     if let port, !(1...65535).contains(port) { throw ValidationError("--port is 1 to 65535.") }
     if let syncEvery, syncEvery < .seconds(60) { throw ValidationError("--sync-every is at least 1m.") }
   }
@@ -39,8 +46,10 @@ struct ConnectionUpdate: AsyncParsableCommand {
         file: $0, flag: clientSecretFile == nil ? "--password-file" : "--client-secret-file",
         variable: "")
     }
-    try await common.settingOptions.withMetadata(requiring: secret == nil ? [] : [.secretKeyFile]) {
+    let isTried = touchesTarget && !force
+    try await common.settingOptions.withMetadata(requiring: secret == nil && !isTried ? [] : [.secretKeyFile]) {
       metadata, settings in
+      if isTried { try await tryOut(secret, metadata, settings) }
       let key = try secret.map { _ in try settings.sealingKey() }
       let (updated, jobs) = try await metadata.transaction { session in
         let before = try await session.connection(named: name)
@@ -53,6 +62,42 @@ struct ConnectionUpdate: AsyncParsableCommand {
       var record = updated.record
       record.fields.append(.init(name: "jobs", value: .count(jobs.count)))
       try common.output.done("updated connection \(name); \(jobs.count) jobs", record)
+    }
+  }
+
+  /// Whether something changes that Sluice reaches the target with.
+  private var touchesTarget: Bool {
+    [host, hostAddress, database, workspaceUrl, clientId, clientSecretFile, user, passwordFile].contains { $0 != nil }
+      || port != nil
+  }
+
+  /// The checks of a registration, on what the connection would be.
+  private func tryOut(_ secret: Secret?, _ metadata: MetadataDatabase, _ settings: Settings) async throws {
+    let key = try settings.sealingKey()
+    let (before, stored) = try await metadata.read { session in
+      let before = try await session.connection(named: name)
+      return (before, try await session.secret(of: before.id, key: key))
+    }
+    try requireFit(for: before.kind)
+    let draft = changed(before)
+    let known = KnownInstances(metadata: metadata, settings: settings)
+    try await known.refuseSameDescription(as: draft)
+    let registration = ConnectionRegistration(
+      draft: draft, secret: secret ?? stored, metadata: metadata, settings: settings, output: common.output)
+    let result = try await registration.lines()
+    try registration.showForPeople(result.lines)
+    try ConnectionRegistration.requireSuccess(
+      of: result.lines, "connection \(name) was not changed; mend that, or give --force")
+    try await known.refuseSameServer(as: draft, secret: secret ?? stored)
+  }
+
+  private func requireFit(for kind: Connection.Kind) throws {
+    switch kind {
+    case .postgres where workspaceUrl != nil || clientId != nil || clientSecretFile != nil:
+      throw CommandFailure.wrongUsage("\(name) is a plain PostgreSQL: give --user and --password-file")
+    case .lakebase where user != nil || passwordFile != nil:
+      throw CommandFailure.wrongUsage("\(name) is a Lakebase instance: give --client-id and --client-secret-file")
+    default: break
     }
   }
 

@@ -25,8 +25,8 @@ enum Ending {
     case is CancellationError: "interrupted"
     case let error as PostgresError where error.sqlState == .invalidCatalogName:
       "the metadata database: \(error.message) (\(error.endpoint)); create it, then run: sluice migrate"
-    case let error as RedisError where isLoginFailure(error.code):
-      "\(error); check the user and the password in SLUICE_REDIS_URL"
+    case let error as RedisError where isLoginFailure(error):
+      "\(error) (SLUICE_REDIS_URL: its user, password and database)"
     case let error as JobQueueError where error.code == .epochLost:
       "the queue is being refilled: \(error.message); ask again in a moment, and see that a scheduler runs"
     default: "\(error)"
@@ -39,7 +39,7 @@ enum Ending {
     case is SettingsFault: .wrongUsage
     case let error as MetadataError: error.code == .notFound ? .notFound : .failed
     case let error as PostgresError: status(of: error)
-    case let error as RedisError: status(of: error.code)
+    case let error as RedisError: isLoginFailure(error) ? .unreachable : status(of: error.code)
     case let error as JobQueueError:
       error.code == .unavailable || error.code == .epochLost ? .unreachable : .failed
     case let error as PoolError: error.code == .timedOut ? .unreachable : .failed
@@ -64,13 +64,13 @@ enum Ending {
   private static func status(of code: RedisError.Code) -> ExitStatus {
     switch code {
     case .unavailable, .timedOut: .unreachable
-    case .server where isLoginFailure(code): .unreachable
-    default: .failed
+        default: .failed
     }
   }
 
-  private static func isLoginFailure(_ code: RedisError.Code) -> Bool {
-    guard case .server(let prefix) = code else { return false }
-    return ["WRONGPASS", "NOAUTH", "NOPERM"].contains(prefix)
+  /// Whatever Redis answers to a login, nobody got in.
+  private static func isLoginFailure(_ error: RedisError) -> Bool {
+    guard case .server = error.code else { return false }
+    return error.message.hasPrefix("login to ")
   }
 }

@@ -19,7 +19,9 @@ struct PolicyApply: AsyncParsableCommand {
       Example: sluice policy apply -f policies/ --prune
       """)
 
-  @Option(name: .shortAndLong, help: .init("A YAML file, or a directory of them.", valueName: "file|dir"))
+  @Option(
+    name: .shortAndLong,
+    help: .init("A YAML file, a directory of them, or - for standard input.", valueName: "file|dir"))
   var file: String
   @Flag(help: "Also delete the policies that no document defines.") var prune = false
   @Flag(help: "Change nothing; print who would gain and who would lose what.") var dryRun = false

@@ -16,6 +16,7 @@ struct PolicyFiles {
   ///
   /// - Throws: every fault of every file, each as `file:line:column: …`; then nothing of them is to be used.
   static func read(_ path: String) throws -> [SubscriptionPolicy] {
+    if path == "-" { return try readStandardInput() }
     var isDirectory: ObjCBool = false
     guard FileManager.default.fileExists(atPath: path, isDirectory: &isDirectory) else {
       throw CommandFailure.notFound("there is no file or directory \(path)")
@@ -27,9 +28,7 @@ struct PolicyFiles {
     } else {
       files.add(file: path)
     }
-    guard files.faults.isEmpty else {
-      throw CommandFailure.refused((files.faults + ["no policy was applied"]).joined(separator: "\n"))
-    }
+    try files.requireNoFaults()
     guard !files.policies.isEmpty else {
       let advice =
         isDirectory.boolValue ? "; its .yaml and .yml files are read, those of directories in it are not" : ""
@@ -39,10 +38,31 @@ struct PolicyFiles {
     return files.policies
   }
 
+  private static func readStandardInput() throws -> [SubscriptionPolicy] {
+    let name = "standard input"
+    let data: Data
+    do { data = try FileHandle.standardInput.read(upToCount: sizeLimit + 1) ?? Data() } catch {
+      throw CommandFailure.refused("cannot read \(name): \(FileFault.reason(of: error))")
+    }
+    var files = PolicyFiles()
+    files.add(data: data, file: name)
+    try files.requireNoFaults()
+    guard !files.policies.isEmpty else { throw CommandFailure.refused("\(name) holds no policy document") }
+    return files.policies
+  }
+
+  private func requireNoFaults() throws {
+    guard faults.isEmpty else {
+      throw CommandFailure.refused((faults + ["no policy was applied"]).joined(separator: "\n"))
+    }
+  }
+
   mutating func add(file: String) {
-    guard let data = FileManager.default.contents(atPath: file), data.count <= Self.sizeLimit,
-      let text = String(validating: data, as: UTF8.self)
-    else {
+    add(data: FileManager.default.contents(atPath: file), file: file)
+  }
+
+  private mutating func add(data: Data?, file: String) {
+    guard let data, data.count <= Self.sizeLimit, let text = String(validating: data, as: UTF8.self) else {
       faults.append("\(file): cannot be read as UTF-8 text of at most \(Self.sizeLimit) bytes")
       return
     }
@@ -52,13 +72,14 @@ struct PolicyFiles {
   mutating func add(text: String, file: String) {
     do {
       let parser = try Parser(yaml: text)
-      while let root = try parser.nextRoot() { add(root, file: file) }
+      let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
+      while let root = try parser.nextRoot() { add(root, file: file, lines) }
     } catch {
       faults.append(YAMLFault(error, file: file).description)
     }
   }
 
-  private mutating func add(_ root: Node, file: String) {
+  private mutating func add(_ root: Node, file: String, _ lines: [Substring]) {
     var reader = PolicyNodeReader()
     let node = reader.node(root)
     // A document of comments alone, as before the first `---`.
@@ -77,13 +98,23 @@ struct PolicyFiles {
         policies.append(policy)
       }
     } catch {
-      faults += error.faults.map { Self.text($0, file: file) }
+      faults += error.faults.map { Self.text($0, file: file, isBlock: reader.blocks.contains($0.position), lines) }
     }
   }
 
-  private static func text(_ fault: PolicyError.Fault, file: String) -> String {
+  /// - Parameter isBlock: whether the field is a block (`|`), whose text begins on the line below its position.
+  private static func text(
+    _ fault: PolicyError.Fault, file: String, isBlock: Bool, _ lines: [Substring]
+  ) -> String {
     let field = fault.path.isEmpty ? "" : "\(fault.path): "
-    return "\(file):\(fault.position.line):\(fault.position.column): \(field)\(fault.message)"
+    let (line, column) = (fault.position.line, fault.position.column)
+    if isBlock, let inner = fault.message.prefixMatch(of: #/in the expression, line (\d+), column (\d+): /#),
+      let (down, right) = Int(inner.1).flatMap({ down in Int(inner.2).map { (down, $0) } })
+    {
+      let indentation = lines.dropFirst(line).first { $0.contains { $0 != " " } }?.prefix { $0 == " " }.count ?? 0
+      return "\(file):\(line + down):\(indentation + right): \(field)\(fault.message[inner.range.upperBound...])"
+    }
+    return "\(file):\(line):\(column): \(field)\(fault.message)"
   }
 }
 
@@ -95,6 +126,8 @@ struct PolicyNodeReader {
   static let nodeLimit = 10_000
 
   private var count = 0
+  /// Where literal blocks stand.
+  private(set) var blocks: Set<TextPosition> = []
   var isTooLarge: Bool { count > Self.nodeLimit }
 
   mutating func node(_ node: Node) -> PolicyNode {
@@ -102,7 +135,9 @@ struct PolicyNodeReader {
     let position = TextPosition(line: node.mark?.line ?? 1, column: node.mark?.column ?? 1)
     if isTooLarge { return PolicyNode(.null, at: position) }
     switch node {
-    case .scalar(let scalar): return PolicyNode(Self.value(of: scalar), at: position)
+    case .scalar(let scalar):
+      if scalar.style == .literal { blocks.insert(position) }
+      return PolicyNode(Self.value(of: scalar), at: position)
     case .sequence(let items): return PolicyNode(.list(items.map { self.node($0) }), at: position)
     case .mapping(let pairs):
       let entries = pairs.map { key, value in

@@ -7,8 +7,6 @@ import Platform
 struct SubmissionFile: Sendable {
   /// The longest line, in bytes.
   static let lineLimit = 1 << 16
-  /// Faulty lines that are told; more are only counted.
-  static let faultLimit = 20
   /// Lines that are submitted by one set of statements.
   static let batchSize = 1000
 
@@ -44,29 +42,29 @@ struct SubmissionFile: Sendable {
     if isCopy { try? FileManager.default.removeItem(atPath: path) }
   }
 
-  /// Checks every line.
+  /// Reads every line.
   ///
-  /// - Returns: how many requests there are.
-  /// - Throws: the faults of the first `faultLimit` faulty lines, each with its number.
-  func check() throws -> Int {
+  /// - Returns: how many requests there are, and what is wrong with the others.
+  func inspect() throws -> (count: Int, faults: LineFaults) {
     var count = 0
-    var faults: [String] = []
-    var faulty = 0
+    var faults = LineFaults()
     try forEachLine { number, line in
       do throws(SubmissionLine.Fault) {
         _ = try SubmissionLine(json: line)
         count += 1
       } catch {
-        faulty += 1
-        if faults.count < Self.faultLimit { faults.append("\(name):\(number): \(error)") }
+        faults.add(number, error.description)
       }
     }
-    if !faults.isEmpty { throw Self.failure(faults, of: faulty) }
-    return count
+    return (count, faults)
   }
 
-  /// Hands out checked requests in batches, with the number of each line.
-  func forEachBatch(_ body: ([(number: Int, line: SubmissionLine)]) async throws -> Void) async throws {
+  /// Hands out requests in batches, with the number of each line.
+  ///
+  /// - Parameter skippingFaulty: whether a faulty line is passed over; else it ends the reading.
+  func forEachBatch(
+    skippingFaulty: Bool = false, _ body: ([(number: Int, line: SubmissionLine)]) async throws -> Void
+  ) async throws {
     var reader = try LineReader(path: path, lineLimit: Self.lineLimit)
     var batch: [(number: Int, line: SubmissionLine)] = []
     while let line = reader.next() {
@@ -74,7 +72,10 @@ struct SubmissionFile: Sendable {
       do throws(SubmissionLine.Fault) {
         batch.append((reader.lineNumber, try SubmissionLine(json: line)))
       } catch {
-        throw Self.failure(["\(name):\(reader.lineNumber): \(error)"], of: 1)
+        if skippingFaulty { continue }
+        var faults = LineFaults()
+        faults.add(reader.lineNumber, error.description)
+        throw faults.failure(in: name)
       }
       if batch.count == Self.batchSize {
         try await body(batch)
@@ -94,9 +95,4 @@ struct SubmissionFile: Sendable {
   }
 
   private static func isBlank(_ line: Data) -> Bool { line.allSatisfy { $0 == 0x20 || $0 == 0x09 } }
-
-  static func failure(_ faults: [String], of count: Int) -> CommandFailure {
-    let more = count > faults.count ? ["and \(count - faults.count) more faulty lines"] : []
-    return .refused((faults + more + ["nothing was submitted"]).joined(separator: "\n"))
-  }
 }

@@ -30,7 +30,9 @@ enum SubmissionLine: Sendable {
     do { securable = try SecurablePath(path) } catch { throw Fault(description: error.message) }
     switch kind {
     case "sync":
-      if fields.user != nil { throw Fault(description: "a sync has no \"user\"") }
+      for (name, value) in [("user", fields.user), ("access", fields.access), ("expires", fields.expires)] {
+        if value != nil { throw Fault(description: "a sync has no \"\(name)\"") }
+      }
       self = .sync(securable)
     case "subscribe", "revoke":
       self = .subscription(try Self.subscription(kind: kind, path: securable, fields))
@@ -50,9 +52,29 @@ enum SubmissionLine: Sendable {
     guard unknown.isEmpty else {
       throw Fault(description: "there is no field \(unknown.map { "\"\($0)\"" }.joined(separator: ", "))")
     }
+    // Of two fields with one name the parser keeps one, and nobody knows which was meant.
+    if fieldCount(line) != object.count { throw Fault(description: "a field is given more than once") }
     return Fields(
       kind: try text("kind", object), user: try text("user", object), path: try text("path", object),
       access: try text("access", object), expires: try text("expires", object))
+  }
+
+  /// Colons of the outermost object of valid JSON, which are as many as its fields.
+  private static func fieldCount(_ line: Data) -> Int {
+    var (count, depth, isText, isEscaped) = (0, 0, false, false)
+    for byte in line {
+      switch byte {
+      case _ where isEscaped: isEscaped = false
+      case UInt8(ascii: "\\") where isText: isEscaped = true
+      case UInt8(ascii: "\""): isText.toggle()
+      case _ where isText: break
+      case UInt8(ascii: "{"), UInt8(ascii: "["): depth += 1
+      case UInt8(ascii: "}"), UInt8(ascii: "]"): depth -= 1
+      case UInt8(ascii: ":") where depth == 1: count += 1
+      default: break
+      }
+    }
+    return count
   }
 
   private static func text(_ name: String, _ object: [String: Any]) throws(Fault) -> String? {

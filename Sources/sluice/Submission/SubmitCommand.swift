@@ -31,15 +31,29 @@ struct SubmitCommand: AsyncParsableCommand {
     }
     let file = try SubmissionFile(path: fromFile)
     defer { file.discardCopy() }
-    let count = try file.check()
+    let (count, faults) = try file.inspect()
+    if !faults.isEmpty { throw await complete(faults, of: file) }
     try await common.settingOptions.withMetadata { metadata, _ in
-      let jobs = try await BulkSubmission(file: file, total: count).run(on: metadata)
+      let jobs = try await BulkSubmission(file: file).run(total: count, on: metadata)
       let new = jobs.filter(\.isNew).count
       try await waiting.conclude(
         "\(count) requests: \(new) new jobs, \(count - new) coalesced",
         ["requests": .count(count), "new": .count(new), "coalesced": .count(count - new)],
         jobs: jobs.map(\.id), on: metadata, common.output)
     }
+  }
+
+  /// The faults of a file, together with the users and paths in its other lines that nobody knows.
+  private func complete(_ faults: LineFaults, of file: SubmissionFile) async -> CommandFailure {
+    var faults = faults
+    do {
+      try await common.settingOptions.withMetadata { metadata, _ in
+        try await BulkSubmission(file: file).addUnknown(to: &faults, on: metadata)
+      }
+    } catch {
+      Output.standardError("users and paths were not checked: \(Ending.message(of: error))\n")
+    }
+    return faults.failure(in: file.name)
   }
 }
 
