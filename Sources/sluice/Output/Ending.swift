@@ -64,7 +64,7 @@ enum Ending {
   private static func status(of code: RedisError.Code) -> ExitStatus {
     switch code {
     case .unavailable, .timedOut: .unreachable
-        default: .failed
+    default: .failed
     }
   }
 
