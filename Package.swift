@@ -71,7 +71,7 @@ let package = Package(
       "Cluster", ["JobQueue", "Metadata", "Enforcement", "Databricks", "Platform", logging, metrics, lifecycle]),
     floor(
       "Console",
-      ["JobQueue", "Metadata", "Platform", logging, .product(name: "Hummingbird", package: "hummingbird")]),
+      ["JobQueue", "Metadata", "Platform", logging, lifecycle, .product(name: "Hummingbird", package: "hummingbird")]),
     // Beside the house: a workspace and a gateway to try it against, and private servers for `dev` and tests.
     floor("LocalServers", ["Platform", logging]),
     floor(
@@ -121,7 +121,8 @@ let package = Package(
         "Postgres", "Platform", logging, lifecycle,
       ]),
     tests(
-      "CommandLineTests", ["sluice", "Governance", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+      "CommandLineTests",
+      ["sluice", "Governance", "Metadata", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
     tests("ConsoleTests", ["Console", logging]),
     tests("EndToEndTests", ["sluice", "LocalServers", "Postgres", "Platform"]),
   ]

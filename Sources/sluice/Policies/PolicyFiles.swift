@@ -30,8 +30,7 @@ struct PolicyFiles {
     }
     try files.requireNoFaults()
     guard !files.policies.isEmpty else {
-      let advice =
-        isDirectory.boolValue ? "; its .yaml and .yml files are read, those of directories in it are not" : ""
+      let advice = isDirectory.boolValue ? "; only its own .yaml and .yml files are read" : ""
       throw CommandFailure.refused(
         "\(path) holds no policy document\(advice); to delete a policy: sluice policy delete NAME")
     }
