@@ -8,6 +8,8 @@ struct DatabaseOutcome: Sendable {
   let inputs: GrantInputs
   let plan: GrantPlan
   let names: JobRoles
+  /// Qualified and quoted, of what the run granted on.
+  private var securableNames: [SecurableOID: String] = [:]
   private(set) var failures: [Grant: Failure] = [:]
   private(set) var roleFailures: [RoleName: Failure] = [:]
   private(set) var statements: [String] = []
@@ -41,15 +43,19 @@ struct DatabaseOutcome: Sendable {
     failures.merge(application.failures) { first, _ in first }
     statements += application.statements
     warnings += application.warnings
+    for grant in plan.grants { securableNames[grant.securable] = application.names[grant.securable] }
   }
 
   mutating func verify(against after: ObservedState) {
     for grant in plan.grants.subtracting(after.ours).subtracting(after.owned) where failures[grant] == nil {
-      let warning = warnings.first.map { ": \($0)" } ?? ""
+      let name = securableNames[grant.securable] ?? "\(grant.securable)"
+      // The server names the securable without its schema, and in quotes of its own.
+      let last = name.split(separator: ".").last?.filter { $0 != "\"" } ?? ""
+      let warning = warnings.first { $0.contains(last) }.map { ": \($0)" } ?? ""
       failures[grant] =
         roleFailures[grant.grantee]
         ?? Failure(
-          .permanent, "\(grant.privilege.keyword) was not granted to \(grant.grantee)\(warning)",
+          .permanent, "\(grant.privilege.keyword) on \(name) was not granted to \(grant.grantee)\(warning)",
           remedy: "have the owner grant Sluice's role that privilege WITH GRANT OPTION, then retry the job")
     }
     for grant in plan.revokes.intersection(after.ours) where failures[grant] == nil {
@@ -125,7 +131,12 @@ struct DatabaseOutcome: Sendable {
   /// Whether a grant belongs to what the job is about; prerequisites belong to every job of their role.
   private func concerns(_ job: ClaimedJob, _ grant: Grant) -> Bool {
     let table = inputs.table(of: grant.securable)
-    let isInScope = table == nil || table == job.scope.securable.flatMap { inputs.places[$0] }
+    let place = job.scope.securable.flatMap { inputs.places[$0] }
+    // Of the prerequisites, those of the data source's own schema.
+    let schema = place.flatMap { inputs.catalog.relations[$0.oid]?.schemaOID }
+    let isInScope =
+      grant.securable.family == .schema
+      ? schema == nil || schema == grant.securable.oid : table == nil || table == place
     switch job.scope.subject {
     case .subscription:
       return grant.grantee.value == role(of: job) && isInScope

@@ -31,7 +31,22 @@ struct RefusalTests {
       #expect(try await bench.job(jobs[0].id).state == .completed)
       let refused = try await bench.job(jobs[1].id)
       #expect(refused.state == .discarded)
+      #expect(refused.error?.contains(#""sales"."items""#) == true)
       #expect(refused.remedy?.contains("WITH GRANT OPTION") == true)
+    }
+  }
+
+  @Test func aSchemaThatCannotBeOpenedFailsOnlyTheJobsOfItsTables() async throws {
+    try await Bench.run { bench in
+      try await bench.target.createSchema("hr")
+      try await bench.target.createTables(["hr.people"])
+      let ana = try await bench.makeSales()
+      try await bench.target.execute(
+        "revoke grant option for usage on schema hr from \(bench.target.manager) cascade")
+      let jobs = try await bench.subscribe(ana, to: ["hr.people", "sales.orders"])
+      try await bench.drain()
+      #expect(try await bench.job(jobs[0].id).state == .discarded)
+      #expect(try await bench.job(jobs[1].id).state == .completed)
     }
   }
 
