@@ -99,26 +99,6 @@ extension MetadataSession {
     ).rows.map(Self.decodeJob)
   }
 
-  /// The job and all that it submitted, directly or through others.
-  package func family(of id: Int64) async throws -> [Job] {
-    let family = """
-      with recursive family(id) as (
-        select $1::bigint
-        union
-        select x.id from family f cross join lateral (
-          select j.id from job j where j.parent_id = f.id
-          union all
-          select listed.id::bigint
-          from job j cross join lateral jsonb_array_elements_text(coalesce(j.result -> 'submitted', '[]')) as listed (id)
-          where j.id = f.id
-        ) x
-      )
-      """
-    return try await connection.query(
-      "\(family) \(Self.jobColumns) where j.id in (select id from family) order by j.id", [.int8(id)]
-    ).rows.map(Self.decodeJob)
-  }
-
   package func attempts(of id: Int64) async throws -> [JobAttempt] {
     try await connection.query(
       """
