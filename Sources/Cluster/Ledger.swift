@@ -112,7 +112,7 @@ extension MetadataDatabase: Ledger {
     try await transaction { session in
       guard let jobs = try await session.outbox(epoch: epoch, limit: limit), !jobs.isEmpty else { return 0 }
       try await enqueue(jobs)
-      try await session.markEnqueued(jobs.map(\.id), epoch: epoch)
+      try await session.markEnqueued(jobs, epoch: epoch)
       return jobs.count
     }
   }

@@ -29,8 +29,10 @@ package struct Claim: Sendable {
   package var poisoned: [Int64] = []
   /// Due later, with what is left to wait.
   package var early: [Int64: Duration] = [:]
-  /// A producer holds the row: back to the lane at once.
+  /// A producer holds the row, or the lease is of an older epoch than the ledger's: back to the lane at once.
   package var busy: [Int64] = []
+
+  package init() {}
 }
 
 /// What became of a job's run.

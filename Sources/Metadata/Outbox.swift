@@ -9,6 +9,19 @@ package struct OutboxJob: Sendable {
   package let parkedBy: Int64
   package let jobClass: JobClass
   package let delay: Duration?
+  /// What the ledger said when it was read: the epoch in which Redis was told of it last.
+  package let enqueuedEpoch: Int64
+
+  package init(
+    id: Int64, lane: Int64, parkedBy: Int64, jobClass: JobClass, delay: Duration?, enqueuedEpoch: Int64
+  ) {
+    self.id = id
+    self.lane = lane
+    self.parkedBy = parkedBy
+    self.jobClass = jobClass
+    self.delay = delay
+    self.enqueuedEpoch = enqueuedEpoch
+  }
 }
 
 /// The outbox: jobs that Redis has not been told of.
@@ -33,17 +46,20 @@ extension MetadataSession {
         let delay = try row.int("delay_ms")
         return OutboxJob(
           id: try row.int("id"), lane: try row.int("lane_id"), parkedBy: try row.int("parked_by"), jobClass: jobClass,
-          delay: delay > 0 ? .milliseconds(delay) : nil)
+          delay: delay > 0 ? .milliseconds(delay) : nil, enqueuedEpoch: try row.int("enqueued_epoch"))
       }
   }
 
-  /// Notes that Redis was told. A job that a producer is changing at this moment is told of once more, which is harmless.
-  package func markEnqueued(_ numbers: [Int64], epoch: Int64) async throws {
+  /// Notes that Redis was told. A job that a producer is changing at this moment is told of once more, which is
+  /// harmless. One that ended and was retried since it was read may have left Redis: it stays in the outbox.
+  package func markEnqueued(_ jobs: [OutboxJob], epoch: Int64) async throws {
     _ = try await connection.query(
       """
       update job set enqueued_epoch = $2
-      where id in (select id from job where id = any ($1) for no key update skip locked)
-      """, [.int8Array(numbers), .int8(epoch)])
+      where id in (
+        select j.id from job j join unnest($1::bigint[], $3::bigint[]) as r (id, enqueued_epoch) on j.id = r.id
+        where j.enqueued_epoch = r.enqueued_epoch for no key update of j skip locked)
+      """, [.int8Array(jobs.map(\.id)), .int8(epoch), .int8Array(jobs.map(\.enqueuedEpoch))])
   }
 
   /// The epoch of the queue, and the run of the Redis server that holds it; nil before the first.

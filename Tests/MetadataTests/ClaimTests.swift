@@ -42,6 +42,15 @@ struct ClaimTests {
     }
   }
 
+  @Test func aLeaseOfAnOlderEpochClaimsNothing() async throws {
+    try await Fixture.run { fixture in
+      let job = try await fixture.submitOne()
+      _ = try await fixture.write { try await $0.raiseEpoch(known: 1, claimed: nil, redisRunID: "a") }
+      let late = try await fixture.claim([job])
+      #expect(late.claimed.isEmpty && late.busy == [job])
+    }
+  }
+
   @Test func aJobWhoseWorkersVanishThreeTimesIsPoisoned() async throws {
     try await Fixture.run { fixture in
       let job = try await fixture.submitOne()

@@ -10,7 +10,7 @@ struct OutboxTests {
       let job = try await fixture.submitOne()
       let first = try await fixture.write { session in
         let jobs = try await session.outbox(epoch: 1, limit: 10)
-        try await session.markEnqueued(jobs?.map(\.id) ?? [], epoch: 1)
+        try await session.markEnqueued(jobs ?? [], epoch: 1)
         return jobs
       }
       #expect(first?.map(\.id) == [job])
@@ -60,13 +60,28 @@ struct OutboxTests {
   @Test func aNewEpochEnqueuesEverythingUnfinishedAgain() async throws {
     try await Fixture.run { fixture in
       let jobs = try await fixture.submit(.grantee("a"), .grantee("b"), .grantee("c")).map(\.id)
-      try await fixture.write { try await $0.markEnqueued(jobs, epoch: 1) }
+      try await fixture.write { session in
+        try await session.markEnqueued(try await session.outbox(epoch: 1, limit: 10) ?? [], epoch: 1)
+      }
       _ = try await fixture.claim([jobs[0], jobs[1]])
       try await fixture.settle(jobs[0], .completed)
       let raised = try await fixture.write { try await $0.raiseEpoch(known: 1, claimed: nil, redisRunID: "a") }
       #expect(raised == 2)
       let again = try await fixture.write { try await $0.outbox(epoch: 2, limit: 10) }
       #expect(again?.map(\.id) == [jobs[1], jobs[2]])
+    }
+  }
+
+  /// It was worked while the scheduler still wrote that it is enqueued, and Redis has forgotten it again.
+  @Test func aJobThatWasRetriedSinceIsNotMarked() async throws {
+    try await Fixture.run { fixture in
+      let job = try await fixture.submitOne()
+      let told = try await fixture.write { try await $0.outbox(epoch: 1, limit: 10) ?? [] }
+      _ = try await fixture.claim([job])
+      try await fixture.settle(job, .discarded)
+      _ = try await fixture.write { try await $0.retryJob(id: job) }
+      try await fixture.write { try await $0.markEnqueued(told, epoch: 1) }
+      #expect(try await fixture.write { try await $0.outbox(epoch: 1, limit: 10) }?.map(\.id) == [job])
     }
   }
 

@@ -3,7 +3,8 @@
 --   poisoned    its worker vanished too often; discarded here
 --   finished    nothing left to do
 --   early       not before remaining_ms, which is 0 while a suspect runs alone
---   busy        somebody is changing it at this moment; it comes back at once
+--   busy        somebody is changing it at this moment, or the lease is of an older epoch than the ledger's, from a Redis
+--               that came back with an old memory: fences only rise; it comes back at once
 -- $1 job numbers, $2 epoch, $3 sequence, $4 worker, $5 stalls allowed
 with locked as (
   select j.id, j.state, j.scheduled_at, j.stalls,
@@ -11,7 +12,7 @@ with locked as (
     -- to the claim was lost; in an earlier epoch Redis forgot the lease, and no worker is to blame.
     j.state = 'running' and j.fence_epoch = $2 and j.fence_sequence < $3 as stalled
   from job j
-  where j.id = any ($1) and j.finished_at is null
+  where j.id = any ($1) and j.finished_at is null and $2 >= (select epoch from queue_epoch)
     and (j.state <> 'running' or (j.fence_epoch, j.fence_sequence) <= ($2, $3))
   order by j.id
   for update skip locked

@@ -12,7 +12,9 @@ with wanted as materialized (
   where o.lane_id = w.lane_id and o.open_key = w.open_key
   returning w.oldest, o.id as runs_as
 ), revived as (
-  update job j set state = 'available', open_key = w.open_key, enqueued_epoch = 0, attempt = 0, stalls = 0,
+  update job j set state = 'available', open_key = w.open_key, attempt = 0, stalls = 0,
+    -- Another number than any scheduler has read: one that enqueued the job before must not mark it as enqueued now.
+    enqueued_epoch = least(j.enqueued_epoch, 0) - 1,
     scheduled_at = now(), started_at = null, finished_at = null, worker = null, error = null, remedy = null
   from wanted w
   where j.id = w.id and w.id = w.oldest and w.oldest not in (select oldest from joined)
