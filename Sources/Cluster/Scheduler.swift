@@ -33,7 +33,7 @@ package struct Scheduler: Service {
 
   package func run() async throws {
     logger.info("scheduler started", metadata: ["scheduler": "\(configuration.name)"])
-    await cancelWhenGracefulShutdown {
+    await surroundings.cancelledByShutdown {
       await withDiscardingTaskGroup { group in
         group.addTask { await untilCancelled("outbox") { try await emptyOutboxOnAnnouncement() } }
         group.addTask { await untilCancelled("duties") { try await lead() } }
