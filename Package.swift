@@ -121,6 +121,8 @@ let package = Package(
         "Postgres", "Platform", logging, lifecycle,
       ]),
     tests(
+      "SimulationTests", ["Cluster", "JobQueue", "Metadata", "Enforcement", "Databricks", "Platform", logging]),
+    tests(
       "CommandLineTests",
       ["sluice", "Governance", "Metadata", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
     tests("ConsoleTests", ["Console", logging]),

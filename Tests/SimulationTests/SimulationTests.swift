@@ -1,0 +1,49 @@
+import Foundation
+import Testing
+
+/// The real schedulers and workers in a world that is not: one thread, a clock that jumps, and faults drawn by a seed.
+/// A failure names its seed; with `SLUICE_SEED=<seed>` the last test shows what led to it, step by step.
+@Suite(.timeLimit(.minutes(5)))
+struct SimulationTests {
+  @Test(arguments: 0..<8)
+  func everyPromiseHoldsUnderEverySeed(part: Int) async {
+    for seed in 0..<UInt64(25) {
+      let world = await simulate(UInt64(part) * 25 + seed)
+      #expect(world.violations.isEmpty, "seed \(world.seed): \(world.violations)")
+    }
+  }
+
+  @Test func aSeedHappensTheSameWayTwice() async {
+    let (first, second) = (await simulate(7, keepsTrace: true), await simulate(7, keepsTrace: true))
+    let (one, other) = (first.trace ?? [], second.trace ?? [])
+    let difference = zip(one, other).first { $0 != $1 }
+    if let difference { Issue.record("\(difference)") }
+    #expect(one.count == other.count && one.count > 1000)
+  }
+
+  @Test(arguments: Mutation.allCases)
+  func whatIsBrokenIsFound(mutation: Mutation) async {
+    for seed in 0..<UInt64(200) where await !simulate(seed, mutation: mutation).violations.isEmpty { return }
+    Issue.record("\(mutation) was not found")
+  }
+
+  @Test(.enabled(if: wantedSeed != nil)) func theTraceOfASeed() async throws {
+    let world = await simulate(try #require(wantedSeed), keepsTrace: true)
+    print((world.trace ?? []).joined(separator: "\n"))
+    #expect(world.violations.isEmpty)
+  }
+}
+
+/// The seed whose trace is wanted.
+private let wantedSeed = ProcessInfo.processInfo.environment["SLUICE_SEED"].flatMap { UInt64($0) }
+
+/// One world from beginning to end, on a thread that nothing else runs on.
+private func simulate(_ seed: UInt64, mutation: Mutation? = nil, keepsTrace: Bool = false) async -> World {
+  await withCheckedContinuation { continuation in
+    Thread {
+      let simulation = Simulation(seed: seed, mutation: mutation, keepsTrace: keepsTrace)
+      simulation.run()
+      continuation.resume(returning: simulation.world)
+    }.start()
+  }
+}
