@@ -43,6 +43,7 @@ final class SimulatedProcess: TaskExecutor, Surroundings, @unchecked Sendable {
   func random() -> UInt64 { world.random.next() }
   func undelayed(_ name: String) -> any Surroundings { self }
 
+  // no event: it sleeps in the time of the simulation
   func sleep(for duration: Duration) async throws {
     let reply = Reply<Bool>()
     world.after(duration.microseconds) { reply.set(true) }
