@@ -54,6 +54,7 @@ class Service: @unchecked Sendable {
       result = .failure(lost)
     }
     world.note("\(process.name) \(name) \(what): \(Self.text(of: result))")
+    if world.happens(world.faults.mishap) { world.mishap(process) }
     if world.happens(world.faults.lostReply) { return }
     world.after(drawDelay()) { reply.set(result) }
   }

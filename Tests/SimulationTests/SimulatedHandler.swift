@@ -48,7 +48,8 @@ struct SimulatedHandler: BatchHandler {
     let early = world.mutation == .readsBeforeLock ? try await read(jobs, session.lane) : nil
     try await lock(target, session)
     var reading = if let early { early } else { try await read(jobs, session.lane) }
-    try await process.sleep(for: .milliseconds(world.happens(0.05) ? world.draw(0...20_000) : world.draw(0...300)))
+    let work = world.draw(0...world.draw([0, 0, 0, 300, 300, 3000, 3000, 30_000]))
+    if work > 0 { try await process.sleep(for: .milliseconds(work)) }
     // What fails was rolled back to its savepoint.
     let failing = drawFailures(reading.desired.keys.sorted())
     for access in failing.keys { reading.desired[access] = nil }
@@ -90,11 +91,11 @@ struct SimulatedHandler: BatchHandler {
     }
   }
 
-  /// One in twenty accesses fails in a way that counts, and one in a hundred for good, until somebody retries it.
+  /// One in twenty accesses fails in a way that counts, and one in thirty for good, until somebody retries it.
   private func drawFailures(_ accesses: [SimulatedLedger.Access]) -> [SimulatedLedger.Access: JobResult.Outcome] {
     accesses.reduce(into: [:]) { failing, access in
       if world.happens(0.05) { failing[access] = .retryable(.milliseconds(world.draw(0...3000))) }
-      if world.happens(0.01) { failing[access] = .discarded }
+      if world.happens(0.03) { failing[access] = .discarded }
     }
   }
 

@@ -30,10 +30,10 @@ final class Simulation {
   /// Dead letters that were there in peace already are not retried twice.
   private var drained = false
 
-  private static let connections: ClosedRange<Int64> = 1...3
-  private static let users: ClosedRange<Int> = 1...3
-  private static let tables: ClosedRange<Int> = 1...3
-  private static let unrest = Int.seconds(240)
+  private static let connections: ClosedRange<Int64> = 1...2
+  private static let users: ClosedRange<Int> = 1...2
+  private static let tables: ClosedRange<Int> = 1...2
+  private static let unrest = Int.seconds(120)
   /// How long everything may take to settle in peace. A connection parks for five minutes at most, and sessions of the
   /// dead last ninety seconds.
   private static let patience = Int.seconds(3600)
@@ -55,7 +55,10 @@ final class Simulation {
     for _ in 0..<2 { startScheduler() }
     for _ in 0..<3 { startWorker() }
     drawFaults()
-    every(.seconds(1)) { self.redis.remember() }
+    every(.seconds(1)) {
+      self.redis.remember()
+      self.checkNothingIsLost()
+    }
     changeNext()
     strikeNext()
     world.run { world.now >= Self.unrest }
@@ -78,7 +81,9 @@ final class Simulation {
   private func drawFaults() {
     func rate(_ most: Double) -> Double { world.happens(0.5) ? Double.random(in: 0...most, using: &world.random) : 0 }
     world.faults = Faults(
-      lostRequest: rate(0.05), lostReply: rate(0.05), lateRequest: rate(0.03), repeated: rate(0.2), slow: rate(0.05))
+      lostRequest: rate(0.05), lostReply: rate(0.05), lateRequest: rate(0.03), repeated: rate(0.2), slow: rate(0.05),
+      mishap: rate(0.005))
+    world.mishap = { self.strike($0) }
   }
 }
 
@@ -128,10 +133,10 @@ extension Simulation {
 // What people do.
 extension Simulation {
   private func changeNext() {
-    world.after(world.draw(0...(.seconds(4)))) {
+    world.after(world.draw(0...(.milliseconds(800)))) {
       guard !self.isPeace else { return }
       if self.ledger.isUp {
-        for _ in 0..<self.world.draw([1, 1, 1, 2, 12]) { self.flip() }
+        for _ in 0..<self.world.draw([1, 1, 1, 1, 6]) { self.flip() }
         if self.world.happens(0.3) { self.retryDeadLetter() }
       }
       self.changeNext()
@@ -139,7 +144,7 @@ extension Simulation {
   }
 
   private func flip() {
-    let lane = Int64(world.draw(1...3) * 10 + world.draw(0...1))
+    let lane = Int64(world.draw(1...2) * 10 + world.draw(0...1))
     let access = SimulatedLedger.Access(
       lane: lane, user: Int64(world.draw(Self.users)), table: Int64(world.draw(Self.tables)))
     ledger.change(access, to: !(ledger.desired[access] ?? false))
@@ -154,7 +159,7 @@ extension Simulation {
 // What goes wrong.
 extension Simulation {
   private func strikeNext() {
-    world.after(world.draw(0...(.seconds(20)))) {
+    world.after(world.draw(0...(.seconds(12)))) {
       guard !self.isPeace else { return }
       self.strike()
       self.strikeNext()
@@ -162,22 +167,10 @@ extension Simulation {
   }
 
   private func strike() {
-    let process = world.draw(processes)
-    let target = targets[Int64(world.draw(1...3))]!
+    let target = targets[Int64(world.draw(1...2))]!
     let while_ = world.draw(0...(.seconds(90)))
     switch world.draw(0...11) {
-    case 0, 1:
-      world.note("kill \(process.name)")
-      process.kill()
-      replace(process, after: world.draw(0...(.seconds(30))))
-    case 2, 3:
-      world.note("stop \(process.name) for \(while_)")
-      process.stop()
-      world.after(while_) { process.goOn() }
-    case 4:
-      world.note("cancel \(process.name)")
-      process.cancel()
-      replace(process, after: world.draw(0...(.seconds(5))))
+    case 0...4: strike(world.draw(processes))
     case 5:
       world.note("flush")
       redis.flush()
@@ -201,6 +194,25 @@ extension Simulation {
     default:
       redis.clockError += world.draw(-60_000...60_000)
       world.note("redis clock at \(redis.clockError)")
+    }
+  }
+
+  private func strike(_ process: SimulatedProcess) {
+    guard processes.contains(where: { $0 === process }) else { return }
+    switch world.draw(0...4) {
+    case 0, 1:
+      world.note("kill \(process.name)")
+      process.kill()
+      replace(process, after: world.draw(0...(.seconds(30))))
+    case 2:
+      world.note("cancel \(process.name)")
+      process.cancel()
+      replace(process, after: world.draw(0...(.seconds(5))))
+    default:
+      let time = world.draw(0...(.seconds(world.happens(0.5) ? 15 : 90)))
+      world.note("stop \(process.name) for \(time)")
+      process.stop()
+      world.after(time) { process.goOn() }
     }
   }
 
@@ -228,6 +240,18 @@ extension Simulation {
       !ledger.model.rows.values.contains(where: { $0.state == .discarded })
     else { return false }
     return memory.waiting.isEmpty && memory.delayed.isEmpty && memory.leases.isEmpty
+  }
+
+  /// At every instant: what Redis was told of in the epoch that both agree on is there, or has ended.
+  private func checkNothingIsLost() {
+    guard let memory = redis.memory, memory.epoch == ledger.model.epoch, ledger.model.redisRunID == "\(redis.run)"
+    else { return }
+    let leased = memory.leases.values.flatMap(\.jobs)
+    let there = Set((Array(memory.waiting) + Array(memory.delayed.keys) + leased).map(\.number))
+    for id in ledger.model.unfinished where !there.contains(id) {
+      guard let row = ledger.model.rows[id], row.enqueuedEpoch == memory.epoch else { continue }
+      world.violate("the queue was told of job \(id) and has lost it: \(row)")
+    }
   }
 
   private func check() {
