@@ -4,7 +4,7 @@ import Synchronization
 
 /// How many jobs a worker takes at once, so that a batch takes about `batchTime`: whoever comes next in the lane, such
 /// as a revoke, waits for the batch that runs.
-final class BatchPace: Sendable {
+package final class BatchPace: Sendable {
   /// Sums over the last batches, the older ones counting less.
   private struct Recent {
     var jobs = 0.0
@@ -17,18 +17,18 @@ final class BatchPace: Sendable {
   private let most: Int
 
   /// - Parameter most: jobs of a batch at most, however fast they are.
-  init(batchTime: Duration, most: Int) {
+  package init(batchTime: Duration, most: Int) {
     self.batchTime = batchTime
     self.most = most
   }
 
-  var limit: Int {
+  package var limit: Int {
     let (jobs, seconds) = recent.withLock { ($0.jobs, $0.seconds) }
     guard seconds > 0, jobs > 0 else { return most }
     return max(1, min(most, Int(min(batchTime.inSeconds / (seconds / jobs), Double(most)))))
   }
 
-  func note(_ jobs: Int, took duration: Duration) {
+  package func note(_ jobs: Int, took duration: Duration) {
     recent.withLock { recent in
       recent.jobs = recent.jobs * Self.memory + Double(jobs)
       recent.seconds = recent.seconds * Self.memory + duration.inSeconds

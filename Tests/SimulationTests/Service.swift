@@ -68,6 +68,6 @@ class Service: @unchecked Sendable {
   }
 
   private func drawDelay() -> Int {
-    world.happens(world.faults.slow) ? world.draw(0...(.seconds(8))) : world.draw(100...(.milliseconds(3)))
+    world.happens(world.faults.slow) ? world.draw(0...world.faults.slowest) : world.draw(100...(.milliseconds(3)))
   }
 }

@@ -12,6 +12,7 @@ final class SimulatedTarget: Service, @unchecked Sendable {
   private(set) var granted: Set<Access> = []
   /// The newest desired state from which a revoke of it was decided.
   private var revoked: [Access: Int] = [:]
+  private(set) var commits = 0
   /// The desired state of the last commit, by lane.
   private var committed: [Int64: Int] = [:]
   private var locks: [Int64: TargetSession] = [:]
@@ -73,6 +74,7 @@ final class SimulatedTarget: Service, @unchecked Sendable {
       world.violate("lane \(session.lane) was made equal to a desired state older than the one before")
     }
     committed[session.lane] = version
+    commits += 1
     for (access, isDesired) in desired.sorted(by: { $0.key < $1.key }) {
       if isDesired {
         if granted.insert(access).inserted, version < revoked[access] ?? 0 {

@@ -90,6 +90,8 @@ struct Faults {
   var repeated = 0.0
   /// It takes seconds instead of milliseconds.
   var slow = 0.0
+  /// Microseconds that a slow question or answer takes at most.
+  var slowest = Int.seconds(8)
   /// The caller is stopped or killed between the call and its answer.
   var mishap = 0.0
 }
