@@ -15,6 +15,7 @@ struct BatchRun: Sendable {
   let ledger: any Ledger
   let handler: any BatchHandler
   let surroundings: any Surroundings
+  let pace: BatchPace
   let logger: Logger
   let failures = ConnectionFailures()
 
@@ -53,33 +54,30 @@ struct BatchRun: Sendable {
     var results: [JobResult] = []
     var states: [Int64: JobState] = [:]
     if !claim.claimed.isEmpty {
+      let started = surroundings.now
       do {
         results = try await open.run(claim.claimed)
+        // A sync takes as long as its database is large, which says nothing about the next batch.
+        if !claim.claimed.contains(where: { $0.kind == .sync }) {
+          pace.note(claim.claimed.count, took: started.duration(to: surroundings.now))
+        }
       } catch {
-        try await giveBack(claim, lease)
+        // What was claimed must not look as if its worker had vanished.
+        try await insist { try await ledger.release(claim.claimed.map(\.id), fence: lease.fence) }
         // A governance lane has no target: its trouble is the metadata database's.
         throw open.hasTarget ? Targets.classify(midway: error) : error
       }
       states = try await write(results, lease)
     }
-    try await queue.settle(lease, settlements(claim, results, states))
+    let settled = settlements(claim, results, states)
+    try await shielded { try await queue.settle(lease, settled) }
   }
 
-  /// Offers the results to the ledger until it takes them: the target has committed, and somebody waits to know.
+  /// The target has committed, and somebody waits to know.
   private func write(_ results: [JobResult], _ lease: Lease) async throws -> [Int64: JobState] {
-    let limit = Deadline(surroundings.now.advanced(by: configuration.resultPatience))
-    var tries = 0
-    while true {
-      do {
-        let states = try await ledger.settle(results, fence: lease.fence)
-        count(results, states)
-        return states
-      } catch  where ledger.isOutage(error) && !surroundings.hasPassed(limit) {
-        tries += 1
-        logger.warning("cannot write results; trying again", metadata: ["error": "\(error)"])
-        try await surroundings.sleep(for: surroundings.delay(configuration.outageBackoff, failures: tries))
-      }
-    }
+    let states = try await insist { try await ledger.settle(results, fence: lease.fence) }
+    count(results, states)
+    return states
   }
 
   private func count(_ results: [JobResult], _ states: [Int64: JobState]) {
@@ -117,10 +115,25 @@ struct BatchRun: Sendable {
   /// How long a job rests that a producer holds at this moment.
   private static let busyDelay: Duration = .milliseconds(100)
 
-  private func giveBack(_ claim: Claim, _ lease: Lease) async throws {
-    // Not cancelled with the batch: what was claimed must not look as if its worker had vanished. Ends with the call.
-    try await Task(executorPreference: surroundings.executor) {
-      try await ledger.release(claim.claimed.map(\.id), fence: lease.fence)
-    }.value
+  /// Offers something to the ledger until it answers or patience is over. It is offered once more when the batch is
+  /// cancelled, as when its lease was lost: the fence decides, and it may be good as long as nobody else has claimed.
+  func insist<Value: Sendable>(_ body: @escaping @Sendable () async throws -> Value) async throws -> Value {
+    let limit = Deadline(surroundings.now.advanced(by: configuration.resultPatience))
+    var tries = 0
+    while true {
+      let isLast = Task.isCancelled || surroundings.hasPassed(limit)
+      do { return try await shielded(body) } catch  where ledger.isOutage(error) && !isLast {
+        tries += 1
+        logger.warning("the metadata database does not answer; trying again", metadata: ["error": "\(error)"])
+        // best effort: a cancelled wait ends at once, and what follows is the last try
+        try? await surroundings.sleep(for: surroundings.delay(configuration.outageBackoff, failures: tries))
+      }
+    }
+  }
+
+  /// Runs `body` although the batch may have been cancelled.
+  func shielded<Value: Sendable>(_ body: @escaping @Sendable () async throws -> Value) async throws -> Value {
+    // A task of its own, because cancellation must not reach it. Ends with the call.
+    try await Task(executorPreference: surroundings.executor) { try await body() }.value
   }
 }

@@ -28,7 +28,7 @@ package struct Worker: Service {
     renewal = LeaseRenewal(queue: queue, surroundings: surroundings, logger: logger)
     batches = BatchRun(
       configuration: configuration, queue: queue, ledger: ledger, handler: handler, surroundings: surroundings,
-      logger: logger)
+      pace: BatchPace(batchTime: configuration.batchTime, most: configuration.batchSize), logger: logger)
   }
 
   package func run() async throws {
@@ -52,7 +52,7 @@ package struct Worker: Service {
       if Task.isShuttingDownGracefully || Task.isCancelled { break }
       do {
         let reply = try await queue.lease(
-          worker: configuration.name, limit: configuration.batchSize, classes: configuration.classes)
+          worker: configuration.name, limit: batches.pace.limit, classes: configuration.classes)
         failures = 0
         switch reply {
         case .leased(let lease):

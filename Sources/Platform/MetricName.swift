@@ -16,6 +16,8 @@ package enum MetricName {
   package static let epochsRaised = "sluice_queue_epochs_raised_total"
   /// Probes of instances that did not run.
   package static let probes = "sluice_instance_probes_total"
+  /// Jobs that a worker takes at once now, so that a batch takes about its batch time.
+  package static let batchLimit = "sluice_batch_limit"
   /// Seconds from claim to settlement of a batch.
   package static let batchSeconds = "sluice_batch_seconds"
 }

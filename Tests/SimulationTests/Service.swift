@@ -54,6 +54,7 @@ class Service: @unchecked Sendable {
       result = .failure(lost)
     }
     world.note("\(process.name) \(name) \(what): \(Self.text(of: result))")
+    if world.happens(world.faults.mishap) { world.mishap(process) }
     if world.happens(world.faults.lostReply) { return }
     world.after(drawDelay()) { reply.set(result) }
   }
@@ -67,6 +68,6 @@ class Service: @unchecked Sendable {
   }
 
   private func drawDelay() -> Int {
-    world.happens(world.faults.slow) ? world.draw(0...(.seconds(8))) : world.draw(100...(.milliseconds(3)))
+    world.happens(world.faults.slow) ? world.draw(0...world.faults.slowest) : world.draw(100...(.milliseconds(3)))
   }
 }

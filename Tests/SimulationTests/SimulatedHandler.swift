@@ -3,11 +3,26 @@ import Enforcement
 import Metadata
 import Platform
 
+/// How the work of the lanes goes.
+///
+/// `@unchecked`: see `World`.
+final class SimulatedWork: @unchecked Sendable {
+  /// How likely an access fails in a way that counts.
+  var failing = 0.0
+  /// How likely it fails for good, until somebody retries it.
+  var hopeless = 0.0
+  /// Milliseconds that a number of jobs take.
+  var time: (Int) -> Int = { _ in 0 }
+  /// Whoever works on it dies of it.
+  var deadly: SimulatedLedger.Access?
+}
+
 /// What `LaneRun` does, in order: connect, take the lane's lock, only then read the desired state, apply it, commit.
 struct SimulatedHandler: BatchHandler {
   let process: SimulatedProcess
   let ledger: SimulatedLedger
   let targets: [Int64: SimulatedTarget]
+  let work: SimulatedWork
 
   private var world: World { process.world }
   private static let lost = TargetError(.soon(after: nil), "the target does not answer", remedy: "")
@@ -48,7 +63,12 @@ struct SimulatedHandler: BatchHandler {
     let early = world.mutation == .readsBeforeLock ? try await read(jobs, session.lane) : nil
     try await lock(target, session)
     var reading = if let early { early } else { try await read(jobs, session.lane) }
-    try await process.sleep(for: .milliseconds(world.happens(0.05) ? world.draw(0...20_000) : world.draw(0...300)))
+    if reading.desired.keys.contains(where: { $0 == work.deadly }) {
+      process.kill()
+      await Task.yield()
+    }
+    let time = work.time(jobs.count)
+    if time > 0 { try await process.sleep(for: .milliseconds(time)) }
     // What fails was rolled back to its savepoint.
     let failing = drawFailures(reading.desired.keys.sorted())
     for access in failing.keys { reading.desired[access] = nil }
@@ -90,11 +110,10 @@ struct SimulatedHandler: BatchHandler {
     }
   }
 
-  /// One in twenty accesses fails in a way that counts, and one in a hundred for good, until somebody retries it.
   private func drawFailures(_ accesses: [SimulatedLedger.Access]) -> [SimulatedLedger.Access: JobResult.Outcome] {
     accesses.reduce(into: [:]) { failing, access in
-      if world.happens(0.05) { failing[access] = .retryable(.milliseconds(world.draw(0...3000))) }
-      if world.happens(0.01) { failing[access] = .discarded }
+      if world.happens(work.failing) { failing[access] = .retryable(.milliseconds(world.draw(0...3000))) }
+      if world.happens(work.hopeless) { failing[access] = .discarded }
     }
   }
 

@@ -133,7 +133,7 @@ extension SimulatedLedger {
 
   /// Somebody may be quick: the queue has not yet heard that the job is done with.
   private func retrySoon(_ id: Int64) {
-    guard world.happens(0.5) else { return }
+    guard world.happens(0.8) else { return }
     world.after(world.draw(0...(.milliseconds(20)))) { self.retry(id) }
   }
 

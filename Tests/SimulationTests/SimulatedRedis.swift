@@ -112,7 +112,7 @@ struct SimulatedQueue: WorkQueue {
   }
 
   func establish(epoch: Int64) async throws(JobQueueError) -> Bool {
-    try await call("establish \(epoch)", repeats: true) { () throws(JobQueueError) in redis.establish(epoch) }
+    try await call("establish \(epoch)") { () throws(JobQueueError) in redis.establish(epoch) }
   }
 
   func enqueue(_ jobs: [QueuedJob], epoch: Int64) async throws(JobQueueError) -> (added: Int, known: Int) {

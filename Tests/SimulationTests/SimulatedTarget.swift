@@ -12,6 +12,9 @@ final class SimulatedTarget: Service, @unchecked Sendable {
   private(set) var granted: Set<Access> = []
   /// The newest desired state from which a revoke of it was decided.
   private var revoked: [Access: Int] = [:]
+  private(set) var commits = 0
+  /// The desired state of the last commit, by lane.
+  private var committed: [Int64: Int] = [:]
   private var locks: [Int64: TargetSession] = [:]
   private var sessions: [ObjectIdentifier: TargetSession] = [:]
   private let ledger: SimulatedLedger
@@ -67,6 +70,11 @@ final class SimulatedTarget: Service, @unchecked Sendable {
     guard locks[session.lane] === session else {
       throw TargetError(.soon(after: nil), "the lock is gone", remedy: "")
     }
+    if version < committed[session.lane] ?? 0 {
+      world.violate("lane \(session.lane) was made equal to a desired state older than the one before")
+    }
+    committed[session.lane] = version
+    commits += 1
     for (access, isDesired) in desired.sorted(by: { $0.key < $1.key }) {
       if isDesired {
         if granted.insert(access).inserted, version < revoked[access] ?? 0 {

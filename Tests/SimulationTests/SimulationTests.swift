@@ -43,13 +43,19 @@ private let seeds: ClosedRange<UInt64> = {
 /// The seed whose trace is wanted.
 private let wantedSeed = ProcessInfo.processInfo.environment["SLUICE_SEED"].flatMap { UInt64($0) }
 
-/// One world from beginning to end, on a thread that nothing else runs on.
 private func simulate(_ seed: UInt64, mutation: Mutation? = nil, keepsTrace: Bool = false) async -> World {
+  await inWorld(seed, mutation: mutation, keepsTrace: keepsTrace) { Simulation($0).run() }
+}
+
+/// Runs one world on a thread that nothing else runs on.
+func inWorld(
+  _ seed: UInt64, mutation: Mutation? = nil, keepsTrace: Bool = false, _ body: @escaping @Sendable (World) -> Void
+) async -> World {
   await withCheckedContinuation { continuation in
     Thread {
-      let simulation = Simulation(seed: seed, mutation: mutation, keepsTrace: keepsTrace)
-      simulation.run()
-      continuation.resume(returning: simulation.world)
+      let world = World(seed: seed, mutation: mutation, keepsTrace: keepsTrace)
+      body(world)
+      continuation.resume(returning: world)
     }.start()
   }
 }

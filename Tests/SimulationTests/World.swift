@@ -12,6 +12,7 @@ final class World: @unchecked Sendable {
   private(set) var now = 0
   var random: SeededGenerator
   var faults = Faults()
+  var mishap: (SimulatedProcess) -> Void = { _ in }
   /// What happened, in order, if it is kept.
   private(set) var trace: [String]?
   private(set) var violations: [String] = []
@@ -89,6 +90,10 @@ struct Faults {
   var repeated = 0.0
   /// It takes seconds instead of milliseconds.
   var slow = 0.0
+  /// Microseconds that a slow question or answer takes at most.
+  var slowest = Int.seconds(8)
+  /// The caller is stopped or killed between the call and its answer.
+  var mishap = 0.0
 }
 
 /// Events by time; of the same time in the order in which they were inserted.

@@ -60,7 +60,10 @@ extension SettingKey {
     "classes", .choices(["revoke", "interactive", "bulk"]), default: "revoke,interactive,bulk",
     "classes of jobs that a worker takes")
   static let batchSize = SettingKey(
-    "batch_size", .integer(1...1000), default: "200", "jobs of a lane that a worker takes at once")
+    "batch_size", .integer(1...1000), default: "200", "jobs of a lane that a worker takes at once, at most")
+  static let batchTime = SettingKey(
+    "batch_time", .duration(.milliseconds(100) ... .seconds(300)), default: "5s",
+    "about how long a batch may take; fewer jobs are taken at once while they are slow")
   static let leaseTTL = SettingKey(
     "lease_ttl", .duration(.seconds(2) ... .seconds(600)), default: "30s",
     "how long a lane stays with a worker that no longer renews its lease")
@@ -79,6 +82,6 @@ extension SettingKey {
 
   static let all: [SettingKey] = [
     .metadataURL, .redisURL, .secretKeyFile, .caFile, .logLevel, .logFormat, .health, .drainTimeout, .concurrency,
-    .classes, .batchSize, .leaseTTL, .outboxPoll, .firstProbe, .longestProbe, .jobRetention,
+    .classes, .batchSize, .batchTime, .leaseTTL, .outboxPoll, .firstProbe, .longestProbe, .jobRetention,
   ]
 }
