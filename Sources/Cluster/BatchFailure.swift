@@ -81,11 +81,11 @@ extension BatchRun {
   private func decide(
     _ lease: Lease, _ failure: TargetError, _ outcome: @Sendable (ClaimedJob) -> JobResult.Outcome
   ) async throws {
-    let (claim, results) = try await ledger.decide(
+    let (claim, results, states) = try await ledger.decide(
       lease.jobs, fence: lease.fence, worker: configuration.name,
       syncing: failure.disposition == .databaseGone ? lease.lane.connection : nil
     ) { JobResult(id: $0.id, outcome: outcome($0), error: failure.message, remedy: failure.remedy) }
-    try await queue.settle(lease, settlements(claim, results))
+    try await queue.settle(lease, settlements(claim, results, states))
   }
 }
 

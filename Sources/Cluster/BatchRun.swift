@@ -52,6 +52,7 @@ struct BatchRun: Sendable {
       logger.error("jobs discarded: their workers vanished", metadata: ["jobs": "\(claim.poisoned)"])
     }
     var results: [JobResult] = []
+    var states: [Int64: JobState] = [:]
     if !claim.claimed.isEmpty {
       let started = surroundings.now
       do {
@@ -66,26 +67,33 @@ struct BatchRun: Sendable {
         // A governance lane has no target: its trouble is the metadata database's.
         throw open.hasTarget ? Targets.classify(midway: error) : error
       }
-      try await write(results, lease)
+      states = try await write(results, lease)
     }
-    let settled = settlements(claim, results)
+    let settled = settlements(claim, results, states)
     try await shielded { try await queue.settle(lease, settled) }
   }
 
   /// The target has committed, and somebody waits to know.
-  private func write(_ results: [JobResult], _ lease: Lease) async throws {
-    count(results, try await insist { try await ledger.settle(results, fence: lease.fence) })
+  private func write(_ results: [JobResult], _ lease: Lease) async throws -> [Int64: JobState] {
+    let states = try await insist { try await ledger.settle(results, fence: lease.fence) }
+    count(results, states)
+    return states
   }
 
-  private func count(_ results: [JobResult], _ accepted: Set<Int64>) {
-    for result in results where accepted.contains(result.id) {
-      Counter(label: MetricName.jobsSettled, dimensions: [("outcome", result.outcome.name)]).increment()
+  private func count(_ results: [JobResult], _ states: [Int64: JobState]) {
+    // A snoozed job is scheduled; otherwise states and outcomes share their names.
+    for (state, jobs) in Dictionary(grouping: states.values, by: \.self) {
+      let outcome = state == .scheduled ? "snoozed" : state.rawValue
+      Counter(label: MetricName.jobsSettled, dimensions: [("outcome", outcome)]).increment(by: jobs.count)
     }
-    let stale = results.count - accepted.count
+    let stale = results.count - states.count
     if stale > 0 { Counter(label: MetricName.jobsStale).increment(by: stale) }
   }
 
-  func settlements(_ claim: Claim, _ results: [JobResult]) -> [Int64: Settlement] {
+  /// - Parameter states: of the jobs whose results the ledger accepted; one that failed may have been given up there.
+  func settlements(
+    _ claim: Claim, _ results: [JobResult], _ states: [Int64: JobState]
+  ) -> [Int64: Settlement] {
     var settlements: [Int64: Settlement] = [:]
     for id in claim.finished { settlements[id] = .done(.completed) }
     for id in claim.poisoned { settlements[id] = .done(.discarded) }
@@ -97,6 +105,7 @@ struct BatchRun: Sendable {
         case .completed: .done(.completed)
         case .discarded: .done(.discarded)
         case .cancelled: .done(.cancelled)
+        case .retryable where states[result.id] == .discarded: .done(.discarded)
         case .retryable(let delay), .snoozed(let delay): .again(after: delay)
         }
     }

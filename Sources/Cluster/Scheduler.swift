@@ -71,20 +71,28 @@ package struct Scheduler: Service {
     }
   }
 
+  /// Hands over what is in the outbox by rounds: in each round a batch of every class, revokes first, so that neither a
+  /// million bulk jobs delay a revoke nor many revokes the others for ever.
   private func emptyOutbox() async throws {
-    guard let epoch = try await currentEpoch() else { return }
-    while try await enqueueBatch(epoch) == configuration.outboxBatch {}
+    guard var state = try await agreedState() else { return }
+    var count = 1
+    while count > 0 && !state.outboxClasses.isEmpty {
+      count = 0
+      for jobClass in state.outboxClasses { count += try await enqueueBatch(of: jobClass, state.epoch) }
+      state = try await ledger.queueState()
+    }
   }
 
-  /// The epoch that Redis and the ledger agree on. A Redis without a memory, with another epoch's, or of another run
-  /// (a restart or a failover may have lost the last of it) begins a new one; nil while another scheduler does that.
+  /// The queue's state in an epoch that Redis and the ledger agree on. A Redis without a memory, with another epoch's,
+  /// or of another run (a restart or a failover may have lost the last of it) begins a new one; nil while another
+  /// scheduler does that.
   ///
   /// Whoever raises an epoch establishes it, and nobody else: established once more after Redis was emptied again, it
   /// would look as if Redis still knew what was enqueued under it.
-  private func currentEpoch() async throws -> Int64? {
-    let known = try await ledger.queueEpoch()
+  private func agreedState() async throws -> QueueState? {
+    let known = try await ledger.queueState()
     let (claimed, runID) = (try await queue.epoch(), try await queue.serverRunID())
-    if claimed == known.epoch, runID == known.redisRunID { return known.epoch }
+    if claimed == known.epoch, runID == known.redisRunID { return known }
     let raised = try await ledger.raiseEpoch(known: known.epoch, claimed: claimed, redisRunID: runID)
     guard let epoch = raised else { return nil }
     // A crash before this leaves Redis behind the ledger, and the next look raises the epoch again.
@@ -92,11 +100,11 @@ package struct Scheduler: Service {
     Counter(label: MetricName.epochsRaised).increment()
     logger.notice(
       "Redis lost its memory of the queue, or may have; filling it again", metadata: ["epoch": "\(epoch)"])
-    return epoch
+    return try await ledger.queueState()
   }
 
-  private func enqueueBatch(_ epoch: Int64) async throws -> Int {
-    let count = try await ledger.handOver(epoch: epoch, limit: configuration.outboxBatch) { jobs in
+  private func enqueueBatch(of jobClass: JobClass, _ epoch: Int64) async throws -> Int {
+    let count = try await ledger.handOver(jobClass, epoch: epoch, limit: configuration.outboxBatch) { jobs in
       _ = try await queue.enqueue(
         jobs.map {
           QueuedJob(

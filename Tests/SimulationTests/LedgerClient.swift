@@ -32,7 +32,7 @@ struct LedgerClient: Ledger {
     return claim
   }
 
-  func settle(_ results: [JobResult], fence: Fence) async throws -> Set<Int64> {
+  func settle(_ results: [JobResult], fence: Fence) async throws -> [Int64: JobState] {
     let what = results.map { "\($0.id) \($0.outcome)" }
     return try await call("settle \(what) \(fence)") { ledger.settle(results, fence) }
   }
@@ -40,14 +40,14 @@ struct LedgerClient: Ledger {
   func decide(
     _ jobs: [Int64], fence: Fence, worker: String, syncing connection: Int64?,
     _ result: @Sendable (ClaimedJob) -> JobResult
-  ) async throws -> (claim: Claim, results: [JobResult]) {
+  ) async throws -> (claim: Claim, results: [JobResult], states: [Int64: JobState]) {
     try await withoutActuallyEscaping(result) { result in
       try await call("decide \(jobs) \(fence)") {
         let claim = claimNow(jobs, fence)
         let results = claim.claimed.map(result)
-        _ = ledger.settle(results, fence)
+        let states = ledger.settle(results, fence)
         if let connection { ledger.submitSync(of: connection) }
-        return (claim, results)
+        return (claim, results, states)
       }
     }
   }
@@ -70,8 +70,11 @@ struct LedgerClient: Ledger {
     try await body(session)
   }
 
-  func queueEpoch() async throws -> (epoch: Int64, redisRunID: String?) {
-    try await call("epoch") { (ledger.model.epoch, ledger.model.redisRunID) }
+  func queueState() async throws -> QueueState {
+    try await call("queue state") {
+      let model = ledger.model
+      return QueueState(epoch: model.epoch, redisRunID: model.redisRunID, outboxClasses: model.outboxClasses)
+    }
   }
 
   func raiseEpoch(known: Int64, claimed: Int64?, redisRunID: String?) async throws -> Int64? {
@@ -81,16 +84,17 @@ struct LedgerClient: Ledger {
   }
 
   func handOver(
-    epoch: Int64, limit: Int, _ enqueue: @Sendable ([OutboxJob]) async throws -> Void
+    _ jobClass: JobClass, epoch: Int64, limit: Int, _ enqueue: @Sendable ([OutboxJob]) async throws -> Void
   ) async throws -> Int {
-    let (holder, jobs) = try await call("outbox") { () -> (Int?, [OutboxJob]) in
+    let (holder, jobs) = try await call("outbox \(jobClass)") {
+      () -> (Int?, [(job: OutboxJob, enqueuedEpoch: Int64)]) in
       guard ledger.outboxHolder == nil, ledger.model.epoch == epoch else { return (nil, []) }
       ledger.lastOutboxHolder += 1
       let holder = ledger.lastOutboxHolder
       ledger.outboxHolder = holder
       // Nobody may ever hear of it.
       ledger.world.after(.seconds(10)) { if ledger.outboxHolder == holder { ledger.outboxHolder = nil } }
-      return (ledger.lastOutboxHolder, ledger.model.outbox(limit: limit, now: ledger.milliseconds))
+      return (ledger.lastOutboxHolder, ledger.model.outbox(jobClass, limit: limit, now: ledger.milliseconds))
     }
     guard let holder else { return 0 }
     // The lock ends with the transaction, however that ends.
@@ -101,8 +105,8 @@ struct LedgerClient: Ledger {
       end()
     }
     if jobs.isEmpty { return 0 }
-    try await enqueue(jobs)
-    try await call("mark \(jobs.map(\.id)) \(epoch)") {
+    try await enqueue(jobs.map(\.job))
+    try await call("mark \(jobs.map(\.job.id)) \(epoch)") {
       guard ledger.outboxHolder == holder else { throw LedgerLost() }
       ledger.model.markEnqueued(jobs, epoch: epoch)
     }

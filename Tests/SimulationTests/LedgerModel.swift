@@ -1,7 +1,7 @@
 import Metadata
 import Platform
 
-/// The ledger as plain values: what `submit_jobs.sql`, `claim_jobs.sql`, `settle_jobs.sql` and `outbox.sql` do, one
+/// The ledger as plain values: what `submit_jobs.sql`, `claim_jobs.sql`, `settle_jobs.sql` and `take_outbox.sql` do, one
 /// transaction at a time. Times are milliseconds.
 struct LedgerModel {
   struct Row {
@@ -132,11 +132,10 @@ extension LedgerModel {
     }
   }
 
-  mutating func settle(_ results: [JobResult], _ fence: Fence, ignoresFences: Bool, now: Int) -> Set<Int64> {
-    var accepted: Set<Int64> = []
+  mutating func settle(_ results: [JobResult], _ fence: Fence, ignoresFences: Bool, now: Int) -> [Int64: JobState] {
+    var accepted: [Int64: JobState] = [:]
     for result in results {
       guard let row = rows[result.id], row.state == .running, row.fence == fence || ignoresFences else { continue }
-      accepted.insert(result.id)
       change(result.id) { row in
         switch result.outcome {
         case .completed: row.state = .completed
@@ -148,6 +147,7 @@ extension LedgerModel {
           (row.state, row.stalls, row.scheduledAt) = (.scheduled, 0, now + delay.wholeMilliseconds)
         }
         if row.state != .scheduled { row.attempt += 1 }
+        accepted[row.id] = row.state
       }
     }
     return accepted
@@ -157,19 +157,27 @@ extension LedgerModel {
     for id in ids where rows[id]?.state == .running && rows[id]?.fence == fence { change(id) { $0.state = .available } }
   }
 
-  func outbox(limit: Int, now: Int) -> [OutboxJob] {
-    unfinished.compactMap { rows[$0] }.filter { $0.enqueuedEpoch < epoch }.sorted {
+  /// Classes of jobs that the queue has not been told of.
+  var outboxClasses: [JobClass] {
+    Set(unfinished.compactMap { rows[$0] }.filter { $0.enqueuedEpoch < epoch }.map(\.jobClass)).sorted()
+  }
+
+  /// Jobs with what the ledger said when they were read: the epoch in which the queue was told of them last.
+  func outbox(_ jobClass: JobClass, limit: Int, now: Int) -> [(job: OutboxJob, enqueuedEpoch: Int64)] {
+    unfinished.compactMap { rows[$0] }.filter { $0.jobClass == jobClass && $0.enqueuedEpoch < epoch }.sorted {
       ($0.enqueuedEpoch, $0.id) < ($1.enqueuedEpoch, $1.id)
     }.prefix(limit).map { row in
       let delay = max(0, row.scheduledAt - now)
-      return OutboxJob(
-        id: row.id, lane: row.lane.lane, parkedBy: row.lane.parkedBy, jobClass: row.jobClass,
-        delay: delay > 0 ? .milliseconds(delay) : nil, enqueuedEpoch: row.enqueuedEpoch)
+      let job = OutboxJob(
+        id: row.id, lane: row.lane.lane, parkedBy: row.lane.parkedBy, jobClass: row.jobClass, kind: row.kind,
+        delay: delay > 0 ? .milliseconds(delay) : nil)
+      return (job, row.enqueuedEpoch)
     }
   }
 
-  mutating func markEnqueued(_ jobs: [OutboxJob], epoch: Int64) {
-    for job in jobs where rows[job.id]?.enqueuedEpoch == job.enqueuedEpoch {
+  /// A job that ended and was retried since it was read may have left the queue: it stays in the outbox.
+  mutating func markEnqueued(_ jobs: [(job: OutboxJob, enqueuedEpoch: Int64)], epoch: Int64) {
+    for (job, enqueuedEpoch) in jobs where rows[job.id]?.enqueuedEpoch == enqueuedEpoch {
       change(job.id) { $0.enqueuedEpoch = epoch }
     }
   }

@@ -112,11 +112,11 @@ final class SimulatedLedger: Service, @unchecked Sendable {
 
 // What must hold at every accepted result.
 extension SimulatedLedger {
-  func settle(_ results: [JobResult], _ fence: Fence) -> Set<Int64> {
+  func settle(_ results: [JobResult], _ fence: Fence) -> [Int64: JobState] {
     let before = model
     let accepted = model.settle(
       results, fence, ignoresFences: world.mutation == .ledgerIgnoresFences, now: milliseconds)
-    for result in results where accepted.contains(result.id) {
+    for result in results where accepted[result.id] != nil {
       guard let row = before.rows[result.id] else { continue }
       if row.fence != fence {
         world.violate("job \(row.id) was settled under \(fence), but it is \(row.fence as Any)'s")
