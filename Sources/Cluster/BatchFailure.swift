@@ -29,6 +29,7 @@ extension BatchRun {
     let failure = Targets.classify(midway: error)
     switch failure.disposition {
     case .cancelled: try await queue.release(lease)
+    case .locked: try await decide(lease, failure) { _ in .snoozed(configuration.databaseRetry) }
     case .databaseGone: try await decide(lease, failure) { _ in .snoozed(configuration.databaseRetry) }
     case .databaseClosed:
       // A revoke is worth waiting for until somebody opens the database; whoever waits for the rest is told at once.

@@ -90,7 +90,9 @@ struct BatchRun: Sendable {
     if stale > 0 { Counter(label: MetricName.jobsStale).increment(by: stale) }
   }
 
-  /// - Parameter states: of the jobs whose results the ledger accepted; one that failed may have been given up there.
+  /// - Parameter states: of the jobs whose results the ledger accepted; one that failed may have been given up there. Of
+  ///   the others only the ledger knows whether they have ended, such as when it crashed and has forgotten their claim:
+  ///   they wait again, and the next claim asks it.
   func settlements(
     _ claim: Claim, _ results: [JobResult], _ states: [Int64: JobState]
   ) -> [Int64: Settlement] {
@@ -101,12 +103,12 @@ struct BatchRun: Sendable {
     for id in claim.busy { settlements[id] = .again(after: Self.busyDelay) }
     for result in results {
       settlements[result.id] =
-        switch result.outcome {
-        case .completed: .done(.completed)
-        case .discarded: .done(.discarded)
-        case .cancelled: .done(.cancelled)
-        case .retryable where states[result.id] == .discarded: .done(.discarded)
-        case .retryable(let delay), .snoozed(let delay): .again(after: delay)
+        switch (result.outcome, states[result.id]) {
+        case (_, nil): .back
+        case (.completed, _): .done(.completed)
+        case (.discarded, _), (.retryable, .discarded): .done(.discarded)
+        case (.cancelled, _): .done(.cancelled)
+        case (.retryable(let delay), _), (.snoozed(let delay), _): .again(after: delay)
         }
     }
     return settlements

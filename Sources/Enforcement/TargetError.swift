@@ -7,8 +7,10 @@ package struct TargetError: Error, Sendable, CustomStringConvertible {
     case soon(after: Duration?)
     /// Somebody must change a credential, a setting or a network rule. The connection parks for long.
     case unhealthy
-    /// The database of this lane is gone: its jobs are discarded.
+    /// The database of this lane is not there by its name: only a sync can tell what became of it.
     case databaseGone
+    /// Another session has the lane's lock, such as that of a worker which was cut off.
+    case locked
     /// The instance answers, and this one database does not let us in: its jobs are discarded, and no other lane waits.
     case databaseClosed
     case cancelled

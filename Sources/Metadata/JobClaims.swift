@@ -107,6 +107,10 @@ extension MetadataSession {
         claim.poisoned.append(try row.int("id"))
       }
     }
+    if !isDurable, !claim.poisoned.isEmpty {
+      // They leave Redis now: a crash must not bring them back to a ledger that believes that Redis has them.
+      _ = try await connection.query("set local synchronous_commit to default")
+    }
     claim.claimed.sort { $0.id < $1.id }
     let answered = Set(claim.claimed.map(\.id)).union(claim.poisoned)
     if answered.count < numbers.count {

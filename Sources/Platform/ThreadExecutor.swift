@@ -49,50 +49,44 @@ package final class ThreadExecutor: SerialExecutor, TaskExecutor, Sendable {
 
 /// The queue between callers and the thread: a condition variable, because a contended `Mutex` cannot be waited on.
 ///
-/// `@unchecked`: all that varies is touched only while `condition` is held.
+/// `@unchecked`: all that varies is touched only in `locked` and in `next`, which hold the lock.
 private final class JobQueueOfThread: @unchecked Sendable {
   private typealias Entry = (job: UnownedJob, serial: UnownedSerialExecutor, task: UnownedTaskExecutor)
   private typealias Sleeper = (until: Deadline, continuation: CheckedContinuation<Void, Never>)
-  private let condition = NSCondition()
+  private let signal = MonotonicCondition()
   private var jobs: [Entry] = []
   private var sleepers: [Int: Sleeper] = [:]
   private var lastSleeper = 0
   private var stopped = false
 
+  /// Changes something, and lets the thread look.
+  private func locked<Value>(_ change: () -> Value) -> Value {
+    signal.lock()
+    defer {
+      signal.unlock()
+      signal.wakeWaiter()
+    }
+    return change()
+  }
+
   func append(_ job: UnownedJob, on executors: (UnownedSerialExecutor, UnownedTaskExecutor)) {
-    condition.lock()
-    jobs.append((job, executors.0, executors.1))
-    condition.unlock()
-    condition.signal()
+    locked { jobs.append((job, executors.0, executors.1)) }
   }
 
   func nextSleeper() -> Int {
-    condition.lock()
-    defer { condition.unlock() }
-    lastSleeper += 1
-    return lastSleeper
+    locked {
+      lastSleeper += 1
+      return lastSleeper
+    }
   }
 
   func add(_ sleeper: Int, until deadline: Deadline, _ continuation: CheckedContinuation<Void, Never>) {
-    condition.lock()
-    sleepers[sleeper] = (deadline, continuation)
-    condition.unlock()
-    condition.signal()
+    locked { sleepers[sleeper] = (deadline, continuation) }
   }
 
-  func wake(_ sleeper: Int) {
-    condition.lock()
-    let found = sleepers.removeValue(forKey: sleeper)
-    condition.unlock()
-    found?.continuation.resume()
-  }
+  func wake(_ sleeper: Int) { locked { sleepers.removeValue(forKey: sleeper) }?.continuation.resume() }
 
-  func stop() {
-    condition.lock()
-    stopped = true
-    condition.unlock()
-    condition.signal()
-  }
+  func stop() { locked { stopped = true } }
 
   func run() {
     while let (batch, rested) = next() {
@@ -102,8 +96,8 @@ private final class JobQueueOfThread: @unchecked Sendable {
   }
 
   private func next() -> (jobs: [Entry], rested: [CheckedContinuation<Void, Never>])? {
-    condition.lock()
-    defer { condition.unlock() }
+    signal.lock()
+    defer { signal.unlock() }
     while true {
       let rested = sleepers.filter { $0.value.until.hasPassed }
       if !jobs.isEmpty || !rested.isEmpty {
@@ -112,11 +106,53 @@ private final class JobQueueOfThread: @unchecked Sendable {
         return (jobs, rested.values.map(\.continuation))
       }
       if stopped { return nil }
-      if let first = sleepers.values.map(\.until).min() {
-        _ = condition.wait(until: Date(timeIntervalSinceNow: first.remaining.inSeconds))
-      } else {
-        condition.wait()
-      }
+      signal.wait(until: sleepers.values.map(\.until).min())
     }
+  }
+}
+
+/// A lock and a condition whose timed waits do not follow the wall clock, unlike those of `NSCondition`: a clock set
+/// back by an hour must not delay a renewal by an hour.
+///
+/// `@unchecked`: the pointers never change, and what they point at is made to be shared.
+private final class MonotonicCondition: @unchecked Sendable {
+  private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+  private let changed = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+
+  init() {
+    pthread_mutex_init(mutex, nil)
+    var attributes = pthread_condattr_t()
+    pthread_condattr_init(&attributes)
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC)
+    pthread_cond_init(changed, &attributes)
+    pthread_condattr_destroy(&attributes)
+  }
+
+  deinit {
+    pthread_cond_destroy(changed)
+    pthread_mutex_destroy(mutex)
+    changed.deallocate()
+    mutex.deallocate()
+  }
+
+  func lock() { pthread_mutex_lock(mutex) }
+  func unlock() { pthread_mutex_unlock(mutex) }
+  func wakeWaiter() { pthread_cond_signal(changed) }
+
+  /// Waits to be woken, or until the deadline; gives the lock up meanwhile.
+  func wait(until deadline: Deadline?) {
+    guard let deadline else {
+      pthread_cond_wait(changed, mutex)
+      return
+    }
+    var limit = timespec()
+    clock_gettime(CLOCK_MONOTONIC, &limit)
+    let (seconds, attoseconds) = deadline.remaining.components
+    limit.tv_sec += Int(seconds)
+    limit.tv_nsec += Int(attoseconds / 1_000_000_000)
+    if limit.tv_nsec >= 1_000_000_000 {
+      (limit.tv_sec, limit.tv_nsec) = (limit.tv_sec + 1, limit.tv_nsec - 1_000_000_000)
+    }
+    pthread_cond_timedwait(changed, mutex, &limit)
   }
 }

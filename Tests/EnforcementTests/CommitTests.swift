@@ -20,6 +20,26 @@ struct CommitTests {
     }
   }
 
+  /// The server says only that a commit failed, not for which of its jobs.
+  @Test func aCommitThatIsRefusedFailsTheJobThatItIsRefusedForAndNoOther() async throws {
+    try await Bench.run { bench in
+      let ana = try await bench.makeSales()
+      try await bench.target.createTables((0..<8).map { "sales.t\($0)" })
+      try await bench.sync()
+      try await bench.subscribe(ana, to: ["sales.orders"])
+      try await bench.drain()
+      try await bench.refuseCommitsOfRevokes()
+      let revoke = try await bench.revoke(ana, from: ["sales.orders"])
+      let subscribes = try await bench.subscribe(ana, to: (0..<8).map { "sales.t\($0)" })
+      let results = try await bench.run((revoke + subscribes).map(\.id), lane: revoke[0].lane)
+      #expect(results.count == 9)
+      for result in results {
+        let isRefused = if case .retryable = result.outcome { true } else { false }
+        #expect(isRefused == (result.id == revoke[0].id) && isRefused == (result.outcome != .completed))
+      }
+    }
+  }
+
   @Test func statementsThatWereRolledBackAreNotInTheTrail() async throws {
     try await Bench.run { bench in
       let ana = try await bench.makeSales()

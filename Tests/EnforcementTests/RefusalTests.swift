@@ -1,3 +1,4 @@
+import Enforcement
 import Governance
 import Metadata
 import Platform
@@ -95,7 +96,7 @@ struct RefusalTests {
     }
   }
 
-  @Test func aHeldLaneLockDelaysTheWholeBatchAtOnce() async throws {
+  @Test func aHeldLaneLockDelaysTheWholeBatchAtOnceAndCostsNoAttempt() async throws {
     try await Bench.run(lockTimeout: .milliseconds(300)) { bench in
       let ana = try await bench.makeSales()
       try await bench.target.createTables((0..<16).map { "sales.t\($0)" })
@@ -105,12 +106,12 @@ struct RefusalTests {
       try await other.execute("begin; select pg_advisory_xact_lock(\(0x534C_5549), 2)")
       let jobs = try await bench.subscribe(ana, to: (0..<16).map { "sales.t\($0)" })
       let began = ContinuousClock.now
-      let results = try await bench.run(jobs.map(\.id), lane: jobs[0].lane)
+      let error = await #expect(throws: TargetError.self) {
+        try await bench.run(jobs.map(\.id), lane: jobs[0].lane)
+      }
+      #expect(error?.disposition == .locked)
       #expect(began.duration(to: .now) < .seconds(3), "each job waited for the lock by itself")
-      #expect(
-        results.allSatisfy {
-          if case .retryable = $0.outcome { true } else { false }
-        })
+      #expect(try await bench.job(jobs[0].id).attempt == 0)
       try await other.execute("commit")
       await other.close()
       #expect(try await bench.drain(now: true).allSatisfy { $0.state == .completed })

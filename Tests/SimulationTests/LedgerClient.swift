@@ -53,7 +53,10 @@ struct LedgerClient: Ledger {
   }
 
   func release(_ jobs: [Int64], fence: Fence) async throws {
-    try await call("release \(jobs) \(fence)") { ledger.model.release(jobs, fence) }
+    try await call("release \(jobs) \(fence)") {
+      ledger.model.release(jobs, fence, now: ledger.milliseconds)
+      ledger.model.flush()
+    }
   }
 
   func report(_ state: Connection.State, of connection: Int64, reason: String?) async throws {
@@ -86,15 +89,15 @@ struct LedgerClient: Ledger {
   func handOver(
     _ jobClass: JobClass, epoch: Int64, limit: Int, _ enqueue: @Sendable ([OutboxJob]) async throws -> Void
   ) async throws -> Int {
-    let (holder, jobs) = try await call("outbox \(jobClass)") {
-      () -> (Int?, [(job: OutboxJob, enqueuedEpoch: Int64)]) in
-      guard ledger.outboxHolder == nil, ledger.model.epoch == epoch else { return (nil, []) }
+    let (holder, taken) = try await call("outbox \(jobClass)") { () -> (Int?, LedgerModel.Taken) in
+      let taken = ledger.model.takeOutbox(jobClass, epoch: epoch, limit: limit, now: ledger.milliseconds)
+      guard ledger.outboxHolder == nil else { return (nil, taken) }
       ledger.lastOutboxHolder += 1
       let holder = ledger.lastOutboxHolder
       ledger.outboxHolder = holder
       // Nobody may ever hear of it.
       ledger.world.after(.seconds(10)) { if ledger.outboxHolder == holder { ledger.outboxHolder = nil } }
-      return (ledger.lastOutboxHolder, ledger.model.outbox(jobClass, limit: limit, now: ledger.milliseconds))
+      return (holder, taken)
     }
     guard let holder else { return 0 }
     // The lock ends with the transaction, however that ends.
@@ -104,13 +107,13 @@ struct LedgerClient: Ledger {
       forget()
       end()
     }
-    if jobs.isEmpty { return 0 }
-    try await enqueue(jobs.map(\.job))
-    try await call("mark \(jobs.map(\.job.id)) \(epoch)") {
+    if !taken.jobs.isEmpty { try await enqueue(taken.jobs) }
+    try await call("told of \(taken.jobs.map(\.id)) in \(epoch)") {
       guard ledger.outboxHolder == holder else { throw LedgerLost() }
-      ledger.model.markEnqueued(jobs, epoch: epoch)
+      ledger.model.commit(taken)
+      ledger.model.flush()
     }
-    return jobs.count
+    return taken.jobs.count
   }
 }
 

@@ -14,7 +14,6 @@ struct LedgerModel {
     var openKey: OpenKey?
     var attempt = 0
     var stalls = 0
-    var enqueuedEpoch: Int64 = 0
     var scheduledAt: Int
     var fence: Fence?
     /// The last change of the desired state that it stands for.
@@ -27,6 +26,13 @@ struct LedgerModel {
   struct LaneID64: Hashable {
     let lane: Int64
     let parkedBy: Int64
+  }
+
+  /// Where a refill has come to.
+  struct Place: Comparable {
+    var lane: Int64 = 0
+    var job: Int64 = 0
+    static func < (left: Place, right: Place) -> Bool { (left.lane, left.job) < (right.lane, right.job) }
   }
 
   struct OpenKey: Hashable {
@@ -42,8 +48,15 @@ struct LedgerModel {
   private(set) var unfinished: [Int64] = []
   private var open: [OpenKey: Int64] = [:]
   private var lastID: Int64 = 0
-  var epoch: Int64 = 1
-  var redisRunID: String?
+  private(set) var epoch: Int64 = 1
+  private(set) var redisRunID: String?
+  /// Jobs that the queue has not been told of, by class, each entry with its own number.
+  private var outbox: [JobClass: [(number: Int, job: Int64)]] = [:]
+  private var lastEntry = 0
+  /// How far the queue has been told again of what it had forgotten, by class; nil to the end.
+  private(set) var refill: [JobClass: Place] = [:]
+  /// What rows were before claims that a crash of the server may forget.
+  private var beforeClaims: [Row] = []
 
   @discardableResult
   mutating func submit(
@@ -60,13 +73,20 @@ struct LedgerModel {
       version: version)
     open[key] = lastID
     unfinished.append(lastID)
+    tell(lastID, jobClass)
     return lastID
+  }
+
+  private mutating func tell(_ job: Int64, _ jobClass: JobClass) {
+    lastEntry += 1
+    outbox[jobClass, default: []].append((lastEntry, job))
   }
 
   private mutating func change(_ id: Int64, _ body: (inout Row) -> Void) {
     guard var row = rows[id] else { return }
     body(&row)
-    if row.openKey == nil, let key = rows[id]?.openKey { open[key] = nil }
+    if let key = rows[id]?.openKey { open[key] = nil }
+    if let key = row.openKey { open[key] = id }
     if row.isFinished, rows[id]?.isFinished == false { unfinished.removeAll { $0 == id } }
     if !row.isFinished, rows[id]?.isFinished == true {
       unfinished.append(id)
@@ -78,35 +98,33 @@ struct LedgerModel {
 
 extension LedgerModel {
   mutating func claim(_ ids: [Int64], _ fence: Fence, busy: Set<Int64>, now: Int) -> Claim {
-    var claim = Claim()
-    let locked = ids.sorted().compactMap { rows[$0] }.filter { row in
-      fence.epoch >= epoch && !row.isFinished && !busy.contains(row.id)
-        && (row.state != .running || (row.fence ?? fence) <= fence)
-    }
+    func isLater(_ row: Row) -> Bool { row.state == .running && (row.fence ?? fence) > fence }
+    func isEarly(_ row: Row) -> Bool { row.state != .running && row.scheduledAt > now + 50 }
     func hasStalled(_ row: Row) -> Bool {
       guard row.state == .running, let old = row.fence else { return false }
       return old.epoch == fence.epoch && old.sequence < fence.sequence
     }
-    let suspect = locked.first { hasStalled($0) && $0.stalls >= 1 }?.id
-    let due = Set(
-      locked.filter { ($0.state == .running || $0.scheduledAt <= now + 50) && (suspect == nil || $0.id == suspect) }
-        .map(\.id))
-    let lockedIDs = Set(locked.map(\.id))
+    var claim = Claim()
+    let picked = ids.sorted().compactMap { rows[$0] }.filter { row in
+      fence.epoch >= epoch && !row.isFinished && !busy.contains(row.id) && !isLater(row) && !isEarly(row)
+    }
+    let suspect = picked.first { hasStalled($0) && $0.stalls >= 1 }
+    let due = Set((suspect.map { [$0] } ?? picked).map(\.id))
     for id in ids.sorted() {
-      guard let row = rows[id], !row.isFinished else {
+      guard let row = rows[id], !row.isFinished, !isLater(row) else {
         claim.finished.append(id)
         continue
       }
       if due.contains(id) {
+        beforeClaims.append(row)
         take(row, fence, hasStalled(row), &claim)
-      } else if lockedIDs.contains(id) {
+      } else if isEarly(row) {
         claim.early[id] = .milliseconds(max(0, row.scheduledAt - now))
-      } else if row.state == .running, let other = row.fence, other > fence {
-        claim.finished.append(id)
       } else {
         claim.busy.append(id)
       }
     }
+    if !claim.poisoned.isEmpty { flush() }
     return claim
   }
 
@@ -153,48 +171,95 @@ extension LedgerModel {
     return accepted
   }
 
-  mutating func release(_ ids: [Int64], _ fence: Fence) {
-    for id in ids where rows[id]?.state == .running && rows[id]?.fence == fence { change(id) { $0.state = .available } }
+  mutating func release(_ ids: [Int64], _ fence: Fence, now: Int) {
+    for id in ids where rows[id]?.state == .running && rows[id]?.fence == fence {
+      change(id) { ($0.state, $0.scheduledAt) = (.available, now) }
+    }
+  }
+
+  /// Everything until now is on the disk: no crash can forget it.
+  mutating func flush() { beforeClaims = [] }
+
+  mutating func crash() {
+    for row in beforeClaims.reversed() { change(row.id) { $0 = row } }
+    beforeClaims = []
   }
 
   /// Classes of jobs that the queue has not been told of.
-  var outboxClasses: [JobClass] {
-    Set(unfinished.compactMap { rows[$0] }.filter { $0.enqueuedEpoch < epoch }.map(\.jobClass)).sorted()
+  var outboxClasses: [JobClass] { JobClass.allCases.filter { outbox[$0]?.isEmpty == false || refill[$0] != nil } }
+
+  /// True if the queue has yet to be told of this job.
+  func isInOutbox(_ row: Row) -> Bool {
+    if outbox[row.jobClass]?.contains(where: { $0.job == row.id }) == true { return true }
+    return refill[row.jobClass].map { $0 < Place(lane: row.lane.lane, job: row.id) } ?? false
   }
 
-  /// Jobs with what the ledger said when they were read: the epoch in which the queue was told of them last.
-  func outbox(_ jobClass: JobClass, limit: Int, now: Int) -> [(job: OutboxJob, enqueuedEpoch: Int64)] {
-    unfinished.compactMap { rows[$0] }.filter { $0.jobClass == jobClass && $0.enqueuedEpoch < epoch }.sorted {
-      ($0.enqueuedEpoch, $0.id) < ($1.enqueuedEpoch, $1.id)
-    }.prefix(limit).map { row in
-      let delay = max(0, row.scheduledAt - now)
-      let job = OutboxJob(
-        id: row.id, lane: row.lane.lane, parkedBy: row.lane.parkedBy, jobClass: row.jobClass, kind: row.kind,
-        delay: delay > 0 ? .milliseconds(delay) : nil)
-      return (job, row.enqueuedEpoch)
-    }
+  /// What is taken out of the outbox, and how it looks without it, once the transaction commits.
+  struct Taken: Sendable {
+    var jobs: [OutboxJob] = []
+    fileprivate var jobClass: JobClass
+    fileprivate var epoch: Int64
+    fileprivate var entries: Set<Int> = []
+    fileprivate var place: Place?
+    fileprivate var endsRefill = false
   }
 
-  /// A job that ended and was retried since it was read may have left the queue: it stays in the outbox.
-  mutating func markEnqueued(_ jobs: [(job: OutboxJob, enqueuedEpoch: Int64)], epoch: Int64) {
-    for (job, enqueuedEpoch) in jobs where rows[job.id]?.enqueuedEpoch == enqueuedEpoch {
-      change(job.id) { $0.enqueuedEpoch = epoch }
+  func takeOutbox(_ jobClass: JobClass, epoch asked: Int64, limit: Int, now: Int) -> Taken {
+    var taken = Taken(jobClass: jobClass, epoch: epoch)
+    if let place = refill[jobClass] {
+      guard asked == epoch else { return taken }
+      let rest = unfinished.compactMap { rows[$0] }.filter {
+        $0.jobClass == jobClass && place < Place(lane: $0.lane.lane, job: $0.id)
+      }
+      let page = rest.sorted { ($0.lane.lane, $0.id) < ($1.lane.lane, $1.id) }.prefix(limit)
+      if let last = page.last {
+        taken.place = Place(lane: last.lane.lane, job: last.id)
+        taken.jobs = page.map { outboxJob($0, delay: max(0, $0.scheduledAt - now)) }
+        return taken
+      }
+      taken.endsRefill = true
     }
+    let entries = (outbox[jobClass] ?? []).prefix(limit)
+    taken.entries = Set(entries.map(\.number))
+    taken.jobs = entries.compactMap { rows[$0.job] }.map { outboxJob($0, delay: 0) }
+    return taken
+  }
+
+  private func outboxJob(_ row: Row, delay: Int) -> OutboxJob {
+    OutboxJob(
+      id: row.id, lane: row.lane.lane, parkedBy: row.lane.parkedBy, jobClass: row.jobClass, kind: row.kind,
+      delay: delay > 0 ? .milliseconds(delay) : nil)
+  }
+
+  mutating func commit(_ taken: Taken) {
+    outbox[taken.jobClass]?.removeAll { taken.entries.contains($0.number) }
+    // A refill of another epoch has begun meanwhile at the first job.
+    guard taken.epoch == epoch else { return }
+    if let place = taken.place { refill[taken.jobClass] = place }
+    if taken.endsRefill { refill[taken.jobClass] = nil }
   }
 
   /// A dead letter runs again as if new.
   mutating func retry(_ id: Int64, now: Int) {
-    change(id) { row in
-      guard row.state == .discarded else { return }
-      (row.state, row.attempt, row.stalls, row.scheduledAt) = (.available, 0, 0, now)
-      row.enqueuedEpoch = min(row.enqueuedEpoch, 0) - 1
+    guard let row = rows[id], row.state == .discarded else { return }
+    let key = OpenKey(lane: row.lane.lane, kind: row.kind, jobClass: row.jobClass, scope: row.scope)
+    if open[key] != nil {
+      // One that has not started runs for it.
+      change(id) { $0.state = .cancelled }
+      return
     }
+    change(id) { row in
+      (row.state, row.attempt, row.stalls, row.scheduledAt) = (.available, 0, 0, now)
+      row.openKey = key
+    }
+    tell(id, row.jobClass)
   }
 
   mutating func raiseEpoch(known: Int64, claimed: Int64?, redisRunID run: String?) -> Int64? {
     guard epoch == known else { return nil }
     epoch = max(epoch, claimed ?? 0) + 1
     redisRunID = run
+    for jobClass in JobClass.allCases { refill[jobClass] = Place() }
     return epoch
   }
 }

@@ -41,6 +41,7 @@ struct ScenarioTests {
   @Test func aRevokeWaitsForABatchOfSlowJobsAndNotForAllOfThem() async {
     let world = await inWorld(2) { world in
       let cluster = SimulatedCluster(world, lanes: [1: [10]])
+      cluster.ledger.syncEvery = nil
       cluster.work.time = { $0 * 200 }
       cluster.startScheduler()
       cluster.startWorker()
@@ -60,6 +61,7 @@ struct ScenarioTests {
   @Test func resultsOutliveALongOutageOfTheLedgerAndAreWrittenOnce() async {
     let world = await inWorld(3) { world in
       let cluster = SimulatedCluster(world, lanes: [1: [10]])
+      cluster.ledger.syncEvery = nil
       cluster.work.time = { _ in 1000 }
       cluster.startScheduler()
       cluster.startWorker()
@@ -78,6 +80,7 @@ struct ScenarioTests {
   @Test func aResultCountsAsLongAsNobodyElseHasClaimed() async {
     let world = await inWorld(4) { world in
       let cluster = SimulatedCluster(world, lanes: [1: [10]])
+      cluster.ledger.syncEvery = nil
       cluster.work.time = { _ in 1000 }
       cluster.startScheduler()
       let worker = cluster.startWorker()
@@ -95,9 +98,9 @@ struct ScenarioTests {
   @Test func aJobThatKillsItsWorkersIsDiscardedAlone() async {
     let world = await inWorld(5) { world in
       let cluster = SimulatedCluster(world, lanes: [1: [10]])
+      cluster.ledger.syncEvery = nil
       let deadly = Access(lane: 10, user: 5, table: 1)
       cluster.work.deadly = deadly
-      cluster.ledger.syncEvery = nil
       cluster.startScheduler()
       for user in 1...9 { cluster.ledger.change(Access(lane: 10, user: Int64(user), table: 1), to: true) }
       cluster.every(.seconds(5)) {
@@ -116,6 +119,7 @@ struct ScenarioTests {
   @Test func anOutageOfTheLedgerIsNoStall() async {
     let world = await inWorld(6) { world in
       let cluster = SimulatedCluster(world, lanes: [1: [10]])
+      cluster.ledger.syncEvery = nil
       cluster.work.time = { _ in 2000 }
       cluster.startScheduler()
       cluster.startWorker { $0.concurrency = 1 }

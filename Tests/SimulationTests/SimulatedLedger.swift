@@ -64,6 +64,7 @@ final class SimulatedLedger: Service, @unchecked Sendable {
     let id = model.submit(
       isWanted ? .subscribe : .revoke, isWanted ? .interactive : .revoke, access.scope, in: place(access.lane),
       version: version, now: milliseconds)
+    model.flush()
     world.note("desired \(access) \(isWanted) by job \(id)")
     announce()
   }
@@ -94,6 +95,7 @@ final class SimulatedLedger: Service, @unchecked Sendable {
 
   func restart() {
     run += 1
+    model.crash()
     (leader, outboxHolder) = (nil, nil)
     for listener in listeners { listener.set(false) }
     listeners = []
@@ -116,6 +118,7 @@ extension SimulatedLedger {
     let before = model
     let accepted = model.settle(
       results, fence, ignoresFences: world.mutation == .ledgerIgnoresFences, now: milliseconds)
+    model.flush()
     for result in results where accepted[result.id] != nil {
       guard let row = before.rows[result.id] else { continue }
       if row.fence != fence {
@@ -141,6 +144,7 @@ extension SimulatedLedger {
     world.note("retry \(id)")
     wantedFailures[id] = 0
     model.retry(id, now: milliseconds)
+    model.flush()
     announce()
   }
 

@@ -199,7 +199,7 @@ extension Simulation {
     let leased = memory.leases.values.flatMap(\.jobs)
     let there = Set((Array(memory.waiting) + Array(memory.delayed.keys) + leased).map(\.number))
     for id in ledger.model.unfinished where !there.contains(id) {
-      guard let row = ledger.model.rows[id], row.enqueuedEpoch == memory.epoch else { continue }
+      guard let row = ledger.model.rows[id], !ledger.model.isInOutbox(row) else { continue }
       world.violate("the queue was told of job \(id) and has lost it: \(row)")
     }
   }

@@ -123,6 +123,7 @@ extension Bench {
       return results
     } catch {
       await open.close()
+      try await metadata.transaction { try await $0.release(jobs, fence: fence) }
       throw error
     }
   }
