@@ -27,6 +27,8 @@ package protocol Ledger: Sendable {
   /// Runs `body` with a session of its own, for what lasts as long as a session.
   func withSession(_ body: @Sendable (any LedgerSession) async throws -> Void) async throws
   func queueState() async throws -> QueueState
+  /// Notes that the queue is full, or that there is room again; false if that was known.
+  func noteQueue(isFull: Bool) async throws -> Bool
   /// Of several schedulers one raises the epoch; nil for the others.
   func raiseEpoch(known: Int64, claimed: Int64?, redisRunID: String?) async throws -> Int64?
   /// Hands jobs of a class that the queue has not been told of to `enqueue`, about `limit`, and notes that it was told.
@@ -70,7 +72,7 @@ extension MetadataDatabase: Ledger {
   }
 
   package func settle(_ results: [JobResult], fence: Fence) async throws -> [Int64: JobState] {
-    try await transaction { try await $0.settle(results, fence: fence) }
+    try await transaction { try await $0.settle(results, fence: fence, retryLimit: retryLimit) }
   }
 
   package func decide(
@@ -80,7 +82,7 @@ extension MetadataDatabase: Ledger {
     try await transaction { session in
       let claim = try await session.claim(jobs, fence: fence, worker: worker)
       let results = claim.claimed.map(result)
-      let states = try await session.settle(results, fence: fence)
+      let states = try await session.settle(results, fence: fence, retryLimit: retryLimit)
       if let connection { _ = try await session.submitSync(of: connection) }
       return (claim, results, states)
     }
@@ -101,6 +103,10 @@ extension MetadataDatabase: Ledger {
   }
 
   package func queueState() async throws -> QueueState { try await read { try await $0.queueState() } }
+
+  package func noteQueue(isFull: Bool) async throws -> Bool {
+    try await transaction { try await $0.noteQueue(isFull: isFull) }
+  }
 
   package func raiseEpoch(known: Int64, claimed: Int64?, redisRunID: String?) async throws -> Int64? {
     try await transaction { try await $0.raiseEpoch(known: known, claimed: claimed, redisRunID: redisRunID) }

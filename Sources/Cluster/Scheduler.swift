@@ -72,15 +72,41 @@ package struct Scheduler: Service {
   }
 
   /// Hands over what is in the outbox by rounds: in each round a batch of every class, revokes first, so that neither a
-  /// million bulk jobs delay a revoke nor many revokes the others for ever.
+  /// million bulk jobs delay a revoke nor many revokes the others for ever. A full queue takes only revokes.
   private func emptyOutbox() async throws {
     guard var state = try await agreedState() else { return }
+    var isFull = try await isStillFull(state)
     var count = 1
     while count > 0 && !state.outboxClasses.isEmpty {
       count = 0
-      for jobClass in state.outboxClasses { count += try await enqueueBatch(of: jobClass, state.epoch) }
+      for jobClass in state.outboxClasses where !isFull || jobClass == .revoke {
+        do { count += try await enqueueBatch(of: jobClass, state.epoch) } catch let error as JobQueueError
+          where error.code == .full
+        {
+          isFull = true
+          try await note(isFull: true)
+        }
+      }
       state = try await ledger.queueState()
     }
+  }
+
+  /// A queue that was full is so until it has room for a fifth of what it may hold, so that producers do not stop and go
+  /// with every job.
+  private func isStillFull(_ state: QueueState) async throws -> Bool {
+    guard state.isFull else { return false }
+    if try await queue.depth() > queue.mostWaiting * 4 / 5 { return true }
+    try await note(isFull: false)
+    return false
+  }
+
+  private func note(isFull: Bool) async throws {
+    guard try await ledger.noteQueue(isFull: isFull) else { return }
+    if isFull { Counter(label: MetricName.queueFull).increment() }
+    logger.notice(
+      isFull
+        ? "the queue is full: only revokes are handed over, and producers are told to slow down"
+        : "the queue has room again", metadata: ["limit": "\(queue.mostWaiting)"])
   }
 
   /// The queue's state in an epoch that Redis and the ledger agree on. A Redis without a memory, with another epoch's,

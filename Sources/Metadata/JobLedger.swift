@@ -58,7 +58,7 @@ extension MetadataSession {
     for row in rows {
       let lane = try row.int("lane_id")
       jobs[CoalescingKey(lane: lane, openKey: try row.text("open_key"))] = SubmittedJob(
-        id: try row.int("id"), lane: lane, isNew: try row.bool("is_new"))
+        id: try row.int("id"), lane: lane, isNew: try row.bool("is_new"), isQueueFull: try row.bool("is_queue_full"))
     }
   }
 

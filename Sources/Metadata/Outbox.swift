@@ -28,11 +28,14 @@ package struct QueueState: Sendable {
   package let redisRunID: String?
   /// The classes with jobs that Redis has not been told of, the first to be told first.
   package let outboxClasses: [JobClass]
+  /// Redis holds as many jobs as it may: producers slow down, and only revokes are handed over.
+  package let isFull: Bool
 
-  package init(epoch: Int64, redisRunID: String?, outboxClasses: [JobClass]) {
+  package init(epoch: Int64, redisRunID: String?, outboxClasses: [JobClass], isFull: Bool) {
     self.epoch = epoch
     self.redisRunID = redisRunID
     self.outboxClasses = outboxClasses
+    self.isFull = isFull
   }
 }
 
@@ -97,7 +100,20 @@ extension MetadataSession {
     let row = try await connection.query(statement(PackageResources.queue_state_sql)).rows[0]
     return QueueState(
       epoch: try row.int("epoch"), redisRunID: try row.optionalText("redis_run_id"),
-      outboxClasses: try row.intArray("classes").compactMap { JobClass(rawValue: Int($0)) })
+      outboxClasses: try row.intArray("classes").compactMap { JobClass(rawValue: Int($0)) },
+      isFull: try row.bool("is_full"))
+  }
+
+  /// Notes that the queue is full, or that there is room again; producers are told with what they submit.
+  ///
+  /// - Returns: false if that was known.
+  @discardableResult
+  package func noteQueue(isFull: Bool) async throws -> Bool {
+    try await connection.query(
+      """
+      update queue_epoch set full_since = case when $1 then now() end where (full_since is null) = $1
+      """, [.bool(isFull)]
+    ).affected > 0
   }
 
   /// Redis has lost its memory, or may have: raises the epoch above `known` and above what Redis still claims, and

@@ -12,6 +12,8 @@ package enum MetricName {
   package static let leasesLost = "sluice_leases_lost_total"
   /// Jobs copied from the outbox into Redis.
   package static let jobsEnqueued = "sluice_jobs_enqueued_total"
+  /// Times that Redis held as many jobs as it may, so that producers were told to slow down.
+  package static let queueFull = "sluice_queue_full_total"
   /// Times that Redis was found without its memory.
   package static let epochsRaised = "sluice_queue_epochs_raised_total"
   /// Probes of instances that did not run.

@@ -76,9 +76,12 @@ struct LedgerClient: Ledger {
   func queueState() async throws -> QueueState {
     try await call("queue state") {
       let model = ledger.model
-      return QueueState(epoch: model.epoch, redisRunID: model.redisRunID, outboxClasses: model.outboxClasses)
+      return QueueState(
+        epoch: model.epoch, redisRunID: model.redisRunID, outboxClasses: model.outboxClasses, isFull: false)
     }
   }
+
+  func noteQueue(isFull: Bool) async throws -> Bool { false }
 
   func raiseEpoch(known: Int64, claimed: Int64?, redisRunID: String?) async throws -> Int64? {
     try await call("raise from \(known)") {

@@ -94,6 +94,8 @@ struct SimulatedQueue: WorkQueue {
 
   var leaseTTL: Duration { SimulatedRedis.leaseTTL }
   var longestWait: Duration { .seconds(5) }
+  var mostWaiting: Int { .max }
+  func depth() async throws(JobQueueError) -> Int { 0 }
 
   private func call<Value: Sendable>(
     _ what: String, repeats: Bool = false, _ effect: @escaping @Sendable () throws(JobQueueError) -> Value

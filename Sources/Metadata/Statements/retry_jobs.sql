@@ -2,9 +2,10 @@
 -- Of several with one key the oldest runs. What is merged is cancelled and names the job that runs for it.
 -- $1 job numbers, $2 open keys, $3 the channel on which schedulers hear of it
 with wanted as materialized (
-  select j.id, j.lane_id, r.open_key, min(j.id) over (partition by j.lane_id, r.open_key) as oldest
+  select j.id, j.lane_id, r.open_key, min(j.id) over same_key as oldest, count(*) over same_key as count
   from unnest($1::bigint[], $2::text[]) as r (id, open_key) join job j on j.id = r.id
   where j.state in ('discarded', 'cancelled')
+  window same_key as (partition by j.lane_id, r.open_key)
 ), remembered as (
   -- The attempt that ended a job was told by its own row.
   insert into job_attempt
@@ -17,11 +18,12 @@ with wanted as materialized (
 ), joined as (
   -- A job that is claimed meanwhile has no key any more: it is not joined, because it may have read the old state.
   update job o set coalesced = o.coalesced + w.count
-  from (select lane_id, open_key, oldest, count(*) from wanted group by 1, 2, 3) w
-  where o.lane_id = w.lane_id and o.open_key = w.open_key
+  from wanted w
+  where w.id = w.oldest and o.lane_id = w.lane_id and o.open_key = w.open_key
   returning w.oldest, o.id as runs_as
 ), revived as (
-  update job j set state = 'available', open_key = w.open_key, attempt = 0, stalls = 0, failing_since = null,
+  update job j set state = 'available', open_key = w.open_key, coalesced = j.coalesced + w.count - 1,
+    attempt = 0, stalls = 0, failing_since = null,
     scheduled_at = now(), started_at = null, finished_at = null, worker = null, error = null, remedy = null
   from wanted w
   where j.id = w.id and w.id = w.oldest and w.oldest not in (select oldest from joined)

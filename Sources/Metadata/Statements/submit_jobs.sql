@@ -16,4 +16,6 @@ with submitted as (
   from submitted where is_new
   group by class, kind
 )
-select id, lane_id, open_key, is_new, (select pg_notify($7, '')) as announcement from submitted
+select id, lane_id, open_key, is_new, (select full_since is not null from queue_epoch) as is_queue_full,
+  (select pg_notify($7, '')) as announcement
+from submitted

@@ -19,7 +19,8 @@ struct WaitOptions: ParsableArguments {
     return duration
   }
 
-  func validate() throws {
+  /// For commands that wait for nothing else.
+  func requireWait() throws {
     if timeout != nil && !wait { throw ValidationError("--timeout is for --wait.") }
   }
 
