@@ -16,7 +16,7 @@ package protocol Ledger: Sendable {
   /// - Parameter connection: a connection to be synced besides.
   func decide(
     _ jobs: [Int64], fence: Fence, worker: String, syncing connection: Int64?,
-    _ result: @Sendable (ClaimedJob) -> JobResult
+    _ result: @escaping @Sendable (ClaimedJob) -> JobResult
   ) async throws -> (claim: Claim, results: [JobResult], states: [Int64: JobState])
   /// Gives claimed jobs back as if they had not been claimed.
   func release(_ jobs: [Int64], fence: Fence) async throws
@@ -77,7 +77,7 @@ extension MetadataDatabase: Ledger {
 
   package func decide(
     _ jobs: [Int64], fence: Fence, worker: String, syncing connection: Int64?,
-    _ result: @Sendable (ClaimedJob) -> JobResult
+    _ result: @escaping @Sendable (ClaimedJob) -> JobResult
   ) async throws -> (claim: Claim, results: [JobResult], states: [Int64: JobState]) {
     try await transaction { session in
       let claim = try await session.claim(jobs, fence: fence, worker: worker)
