@@ -135,7 +135,7 @@ package struct Scheduler: Service {
         jobs.map {
           QueuedJob(
             number: $0.id, lane: LaneID(connection: $0.parkedBy, lane: $0.lane), jobClass: $0.jobClass,
-            delay: $0.delay)
+            kind: $0.kind, delay: $0.delay)
         }, epoch: epoch)
     }
     if count > 0 { Counter(label: MetricName.jobsEnqueued).increment(by: count) }

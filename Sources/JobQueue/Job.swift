@@ -8,21 +8,32 @@ package struct QueuedJob: Sendable, Hashable {
   package let number: Int64
   package let lane: LaneID
   package let jobClass: JobClass
+  package let kind: JobKind
   /// How long from now until it waits; nil for at once.
   package let delay: Duration?
 
-  package init(number: Int64, lane: LaneID, jobClass: JobClass, delay: Duration? = nil) {
+  package init(number: Int64, lane: LaneID, jobClass: JobClass, kind: JobKind, delay: Duration? = nil) {
     precondition(Self.numbers.contains(number), "a job number has at most fifteen digits")
     self.number = number
     self.lane = lane
     self.jobClass = jobClass
+    self.kind = kind
     self.delay = delay
   }
 
-  /// Class digit and number, as the scripts know a job of a lane.
-  var text: String { String(jobClass.rawValue) + Self.text(of: number) }
+  /// As the scripts know a job of a lane: class digit, number, letter of the kind.
+  package var text: String { String(jobClass.rawValue) + Self.text(of: number) + String(kind.letter) }
 
   static func text(of number: Int64) -> String { zeroPadded(number, width: 15) }
+  static let textLength = 17
+
+  init?(_ text: Substring, lane: LaneID) {
+    guard text.utf8.count == Self.textLength, let digit = text.first?.wholeNumberValue,
+      let jobClass = JobClass(rawValue: digit), let kind = text.last.flatMap(JobKind.init(letter:)),
+      let number = Int64(text.dropFirst().dropLast()), Self.numbers.contains(number)
+    else { return nil }
+    self.init(number: number, lane: lane, jobClass: jobClass, kind: kind)
+  }
 }
 
 /// What became of a leased job, as far as the queue is concerned.

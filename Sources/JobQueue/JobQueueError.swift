@@ -35,6 +35,7 @@ package struct JobQueueError: Error, Sendable, Equatable, CustomStringConvertibl
       self.init(.epochLost, "Redis has no memory of the queue; a scheduler fills it again from the metadata database")
     case .server(prefix: "FENCED"):
       self.init(.fenced, "the lease is no longer current: it expired, and its jobs wait again or run elsewhere")
+    case .server(prefix: "FULL"): self.init(.full, "as many jobs wait in Redis as may; the rest stays in the ledger")
     case .server(prefix: "LOADING"), .server(prefix: "READONLY"), .server(prefix: "MASTERDOWN"),
       .server(prefix: "TRYAGAIN"), .server(prefix: "BUSY"), .unavailable, .timedOut, .closed, .overloaded:
       self.init(.unavailable, error.message)

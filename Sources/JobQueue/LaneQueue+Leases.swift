@@ -7,7 +7,7 @@ extension LaneQueue {
     worker: String, limit: Int, classes: Set<JobClass> = Set(JobClass.allCases)
   ) async throws(JobQueueError) -> LeaseReply {
     let asked = ContinuousClock.now
-    let reply = try await run(QueueScript.lease, leaseArguments(worker, limit, classes))
+    let reply = try await run(.lease, leaseArguments(worker, limit, classes))
     return try leaseReply(reply, worker: worker, asked: asked)
   }
 
@@ -15,7 +15,7 @@ extension LaneQueue {
   ///
   /// - Throws: `.fenced` if the lease is not current any more: nothing was changed, and its jobs run again.
   package func settle(_ lease: Lease, _ settlements: [Int64: Settlement]) async throws(JobQueueError) {
-    _ = try await run(QueueScript.settle, settleArguments(lease, settlements, leasesNext: false))
+    _ = try await run(.settle, settleArguments(lease, settlements, leasesNext: false))
   }
 
   /// Ends a lease and takes the next one in the same round trip.
@@ -26,8 +26,8 @@ extension LaneQueue {
     classes: Set<JobClass> = Set(JobClass.allCases)
   ) async throws(JobQueueError) -> LeaseReply {
     let calls = [
-      call(QueueScript.settle, settleArguments(lease, settlements, leasesNext: true)),
-      call(QueueScript.lease, leaseArguments(worker, limit, classes)),
+      call(.settle, settleArguments(lease, settlements, leasesNext: true)),
+      call(.lease, leaseArguments(worker, limit, classes)),
     ]
     let asked = ContinuousClock.now
     let replies = try await requesting { () throws(RedisError) in try await client.eval(calls) }
@@ -45,12 +45,12 @@ extension LaneQueue {
   ///
   /// - Returns: False if it is not ours any more: stop working on it.
   package func extend(_ lease: Lease) async throws(JobQueueError) -> Bool {
-    let reply = try await run(QueueScript.extend, fenceArguments(lease) + [leaseMilliseconds])
+    let reply = try await run(.extend, fenceArguments(lease) + [leaseMilliseconds])
     return try decoding { () throws(RedisError) in try reply.requireInteger() == 1 }
   }
 
   /// Parks a connection: none of its lanes is leased until `duration` has passed or it is woken; then one batch tries
-  /// it before the rest. Leases of its lanes that are out go on.
+  /// it before the rest. Leases of its lanes that are out go on. Costs the same however many lanes it has.
   ///
   /// - Parameter lease: A lease to give back in the same step.
   /// - Throws: `.fenced` if that lease is not current; then nothing is parked.
@@ -58,8 +58,20 @@ extension LaneQueue {
     connection: Int64, for duration: Duration, releasing lease: Lease? = nil
   ) async throws(JobQueueError) {
     precondition(connection > 0, "lanes of connection 0 are parked by nobody")
-    let arguments = [LaneID.connectionText(connection), String(max(1, duration.wholeMilliseconds))]
-    _ = try await run(QueueScript.park, arguments + (lease.map(fenceArguments) ?? []))
+    try await park(LaneID.connectionText(connection), duration, lease)
+  }
+
+  /// Parks one lane: it is not leased until `duration` has passed or it is woken.
+  ///
+  /// - Parameter lease: A lease to give back in the same step.
+  /// - Throws: `.fenced` if that lease is not current; then nothing is parked.
+  package func park(lane: LaneID, for duration: Duration, releasing lease: Lease? = nil) async throws(JobQueueError) {
+    try await park(lane.description, duration, lease)
+  }
+
+  private func park(_ subject: String, _ duration: Duration, _ lease: Lease?) async throws(JobQueueError) {
+    let arguments = [subject, String(max(1, duration.wholeMilliseconds))]
+    _ = try await run(.park, arguments + (lease.map(fenceArguments) ?? []))
   }
 
   /// Lets one batch of a parked connection try it; when that settles with a job completed or discarded, the rest follows.
@@ -67,17 +79,35 @@ extension LaneQueue {
   /// - Returns: False if the connection is not parked, or is being tried already.
   @discardableResult
   package func wake(connection: Int64) async throws(JobQueueError) -> Bool {
-    let reply = try await run(QueueScript.wake, [LaneID.connectionText(connection)])
+    try await wake(LaneID.connectionText(connection))
+  }
+
+  /// Lets a parked lane be leased again.
+  ///
+  /// - Returns: False if it is not parked.
+  @discardableResult
+  package func wake(lane: LaneID) async throws(JobQueueError) -> Bool { try await wake(lane.description) }
+
+  private func wake(_ subject: String) async throws(JobQueueError) -> Bool {
+    let reply = try await run(.wake, [subject])
     return try decoding { () throws(RedisError) in try reply.requireInteger() == 1 }
   }
 
-  /// Stops leasing a lane, or with nil the whole queue. What is leased goes on.
-  package func pause(lane: LaneID?) async throws(JobQueueError) {
-    _ = try await run(QueueScript.pause, [lane?.description ?? "*", "1"])
+  /// Replaces the rules: pauses, weights, caps. What is leased goes on.
+  ///
+  /// - Returns: False if the queue has this version of the rules already, or a newer one.
+  @discardableResult
+  package func apply(_ rules: QueueRules) async throws(JobQueueError) -> Bool {
+    precondition(
+      rules.connections.count + rules.lanes.count <= QueueRules.mostEntries, "the ledger keeps rules within the limit")
+    let reply = try await run(.rules, rules.arguments)
+    return try decoding { () throws(RedisError) in try reply.requireInteger() == 1 }
   }
 
-  package func resume(lane: LaneID?) async throws(JobQueueError) {
-    _ = try await run(QueueScript.pause, [lane?.description ?? "*", "0"])
+  /// The version of the rules that the queue has; nil if it has none.
+  package func rulesVersion() async throws(JobQueueError) -> Int64? {
+    let reply = try await requesting { () throws(RedisError) in try await client.send(["HGET", keys.rules, "version"]) }
+    return reply.text.flatMap { Int64($0) }
   }
 }
 
@@ -97,8 +127,16 @@ extension LaneQueue {
   private func settleArguments(_ lease: Lease, _ settlements: [Int64: Settlement], leasesNext: Bool) -> [String] {
     let strangers = Set(settlements.keys).subtracting(lease.jobs)
     precondition(strangers.isEmpty, "a lease settles only its own jobs, not \(strangers.sorted())")
-    var arguments = fenceArguments(lease) + [leasesNext ? "1" : "0"]
-    for (number, settlement) in settlements { arguments += [QueuedJob.text(of: number), settlement.text] }
+    // What most jobs come to is said once, and the others are named.
+    var tally: [Settlement: Int] = [:]
+    for number in lease.jobs { tally[settlements[number] ?? .back, default: 0] += 1 }
+    let usual = tally.max { $0.value < $1.value }?.key ?? .back
+    var arguments = fenceArguments(lease) + [leasesNext ? "1" : "0", usual.text]
+    if tally.count == 1 { return arguments }
+    for number in lease.jobs {
+      let settlement = settlements[number] ?? .back
+      if settlement != usual { arguments += [QueuedJob.text(of: number), settlement.text] }
+    }
     return arguments
   }
 
@@ -123,10 +161,10 @@ extension LaneQueue {
     }
   }
 
-  /// Job numbers out of one string of sixteen bytes a job: class digit and number.
+  /// Job numbers out of one string of `QueuedJob.textLength` bytes a job.
   private static func numbers(inJobs text: String) -> [Int64] {
     let digits = Array(text.utf8)
-    return stride(from: 0, to: digits.count, by: 16).map { start in
+    return stride(from: 0, to: digits.count, by: QueuedJob.textLength).map { start in
       digits[(start + 1)..<(start + 16)].reduce(0) { $0 * 10 + Int64($1 - UInt8(ascii: "0")) }
     }
   }

@@ -1,17 +1,72 @@
+import FoundationEssentials
 import Platform
 import Redis
 
 extension LaneQueue {
   /// The state of the shard; the cost does not grow with the number of jobs.
   package func stats() async throws(JobQueueError) -> QueueStats {
-    let reply = try await run(QueueScript.stats, [String(Self.longestListing)])
+    let reply = try await run(.stats, [String(Self.longestListing)])
     return try decoding { () throws(RedisError) in try QueueStats(reply) }
   }
 
   /// Where a job is; answers "why is it not running".
   package func place(of job: QueuedJob) async throws(JobQueueError) -> JobPlace {
-    let reply = try await run(QueueScript.place, [job.lane.description, job.text])
+    let reply = try await run(.where, [job.lane.description, job.text])
     return try decoding { () throws(RedisError) in try JobPlace(reply) }
+  }
+
+  /// Lanes with waiting jobs, in order, from the one after `after`; at most `longestListing` at a time.
+  package func lanes(after: LaneID? = nil, limit: Int = longestListing) async throws(JobQueueError) -> [LaneDepth] {
+    let reply = try await run(.lanes, [after?.description ?? "", String(min(limit, Self.longestListing))])
+    return try decoding { () throws(RedisError) in
+      try rows(of: 5, reply) { row throws(RedisError) in
+        let worker = try row[2].requireText()
+        return LaneDepth(
+          lane: try LaneID(row[0]), waiting: Int(try row[1].requireInteger()), worker: worker.isEmpty ? nil : worker,
+          parkedFor: Duration(orNil: try row[3].requireInteger()), isPaused: try row[4].requireInteger() == 1)
+      }
+    }
+  }
+
+  /// Waiting jobs of a lane in the order in which they are taken, from the one after `after`; at most `longestListing`
+  /// at a time.
+  package func jobs(
+    of lane: LaneID, after: QueuedJob? = nil, limit: Int = longestListing
+  ) async throws(JobQueueError) -> [QueuedJob] {
+    let arguments = [lane.description, after?.text ?? "", String(min(limit, Self.longestListing))]
+    let reply = try await run(.jobs, arguments)
+    return try decoding { () throws(RedisError) in
+      var (rest, jobs) = (try reply.requireText()[...], [QueuedJob]())
+      while !rest.isEmpty {
+        guard let job = QueuedJob(rest.prefix(QueuedJob.textLength), lane: lane) else { throw notOurs("a job") }
+        jobs.append(job)
+        rest = rest.dropFirst(QueuedJob.textLength)
+      }
+      return jobs
+    }
+  }
+
+  /// Says that a worker lives.
+  package func beat(_ beat: WorkerBeat) async throws(JobQueueError) {
+    let text: String
+    do { text = String(decoding: try JSONEncoder().encode(beat), as: UTF8.self) } catch {
+      throw JobQueueError(.refused, "a worker's description cannot be written as JSON: \(error)")
+    }
+    _ = try await run(.beat, [beat.name, text, String(Self.longestSilence.wholeMilliseconds)])
+  }
+
+  /// Workers that were heard of, the latest first, at most `longestListing`.
+  package func workers() async throws(JobQueueError) -> [WorkerStatus] {
+    let reply = try await run(.workers, [String(Self.longestListing)])
+    return try decoding { () throws(RedisError) in
+      try rows(of: 3, reply) { row throws(RedisError) in
+        let text = try row[2].requireText()
+        do {
+          let beat = try JSONDecoder().decode(WorkerBeat.self, from: Data(text.utf8))
+          return WorkerStatus(beat: beat, silence: .milliseconds(try row[1].requireInteger()))
+        } catch let error as RedisError { throw error } catch { throw notOurs("a worker's description") }
+      }
+    }
   }
 }
 
@@ -44,49 +99,73 @@ extension JobPlace {
     let fields = try reply.requireArray(atLeast: 1)
     switch (try fields[0].requireText(), fields.count) {
     case ("delayed", 2): self = .delayed(.milliseconds(try fields[1].requireInteger()))
-    case ("leased", 2): self = .leased(worker: try fields[1].requireText())
-    case ("waiting", 6):
-      let worker = try fields[2].requireText()
-      self = .waiting(
-        ahead: Int(try fields[1].requireInteger()), laneLeasedTo: worker.isEmpty ? nil : worker,
-        phase: try ConnectionPhase(try fields[3].requireText(), milliseconds: try fields[4].requireInteger()),
-        isPaused: try fields[5].requireInteger() == 1)
+    case ("leased", 3):
+      self = .leased(worker: try fields[1].requireText(), since: .milliseconds(try fields[2].requireInteger()))
+    case ("waiting", 11): self = .waiting(try Waiting(fields))
     default: self = .absent
     }
   }
 }
 
+extension JobPlace.Waiting {
+  fileprivate init(_ fields: [RedisValue]) throws(RedisError) {
+    let worker = try fields[2].requireText()
+    let till = try fields[5].requireInteger()
+    self.init(
+      ahead: Int(try fields[1].requireInteger()),
+      holder: worker.isEmpty ? nil : Holder(worker: worker, since: .milliseconds(try fields[3].requireInteger())),
+      phase: try ConnectionPhase(try fields[4].requireText(), milliseconds: till),
+      laneParkedFor: Duration(orNil: try fields[6].requireInteger()),
+      isLanePaused: try fields[7].requireInteger() == 1, isQueuePaused: try fields[8].requireInteger() == 1,
+      lanesInWork: Int(try fields[9].requireInteger()))
+    let cap = Int(try fields[10].requireInteger())
+    mostLanes = cap < 0 ? nil : cap
+  }
+}
+
+extension Duration {
+  /// Milliseconds, of which -1 stands for nothing.
+  fileprivate init?(orNil milliseconds: Int64) {
+    guard milliseconds >= 0 else { return nil }
+    self = .milliseconds(milliseconds)
+  }
+}
+
 extension QueueStats {
   fileprivate init(_ reply: RedisValue) throws(RedisError) {
-    let fields = try reply.requireArray(atLeast: 8)
-    let counters = try Self.counters(fields[1])
+    let fields = try reply.requireArray(atLeast: 9)
+    let counters = try dictionary(fields[1]).compactMapValues { Int($0) }
+    func sum(_ names: [String]) -> Int { names.reduce(0) { $0 + (counters[$1] ?? 0) } }
+    let letters = JobKind.allCases.map(\.letter)
     epoch = try fields[0].requireInteger()
-    waiting = JobClass.allCases.reduce(into: [:]) { $0[$1] = counters["waiting:\($1.rawValue)"] ?? 0 }
-    leased = counters["leased"] ?? 0
-    delayed = Int(try fields[2].requireInteger())
-    laneCount = Int(try fields[3].requireInteger())
-    lanes = try rows(of: 2, fields[4]) { row throws(RedisError) in
-      LaneDepth(lane: try LaneID(row[0]), waiting: Int(try row[1].requireInteger()))
+    waiting = JobClass.allCases.reduce(into: [:]) { waiting, jobClass in
+      waiting[jobClass] = sum(letters.map { "waiting:\(jobClass.rawValue)\($0)" })
     }
-    let phases = try rows(of: 3, fields[5]) { row throws(RedisError) in
-      (
-        try row[0].requireInteger(),
-        try ConnectionPhase(try row[1].requireText(), milliseconds: try row[2].requireInteger())
-      )
+    kinds = JobKind.allCases.reduce(into: [:]) { kinds, kind in
+      kinds[kind] = KindDepth(
+        waiting: sum(JobClass.allCases.map { "waiting:\($0.rawValue)\(kind.letter)" }),
+        leased: sum(["leased:\(kind.letter)"]), delayed: sum(["delayed:\(kind.letter)"]))
     }
-    self.phases = phases.reduce(into: [:]) { $0[$1.0] = $1.1 }
-    let paused = try fields[6].requireArray().map { $0.text ?? "" }
-    isPaused = paused.contains("*")
-    pausedLanes = paused.compactMap { LaneID($0) }.sorted()
-    leases = try rows(of: 6, fields[7]) { row throws(RedisError) in try LeaseSummary(row) }
+    laneCount = Int(try fields[2].requireInteger())
+    parked = Int(try fields[3].requireInteger())
+    let depths = try rows(of: 5, fields[4]) { row throws(RedisError) in
+      (try row[0].requireInteger(), try ConnectionDepth(row))
+    }
+    connections = Dictionary(depths, uniquingKeysWith: { first, _ in first })
+    leases = try rows(of: 7, fields[5]) { row throws(RedisError) in try LeaseSummary(row) }
+    guard let rules = QueueRules(fields: try dictionary(fields[6])) else { throw notOurs("a rule") }
+    self.rules = rules
     totals = Totals(counters)
+    rates = try Rates(since: fields[7], now: totals)
+    leaseCount = Int(try fields[8].requireInteger())
   }
+}
 
-  private static func counters(_ value: RedisValue) throws(RedisError) -> [String: Int] {
-    let pairs = try rows(of: 2, value) { row throws(RedisError) in
-      (try row[0].requireText(), Int(try row[1].requireInteger()))
-    }
-    return pairs.reduce(into: [:]) { $0[$1.0] = $1.1 }
+extension QueueStats.ConnectionDepth {
+  fileprivate init(_ row: [RedisValue]) throws(RedisError) {
+    waiting = Int(try row[1].requireInteger())
+    lanesInWork = Int(try row[2].requireInteger())
+    phase = try ConnectionPhase(try row[3].requireText(), milliseconds: try row[4].requireInteger())
   }
 }
 
@@ -96,12 +175,15 @@ extension QueueStats.LeaseSummary {
     worker = try row[1].requireText()
     fence = Fence(epoch: try row[2].requireInteger(), sequence: try row[3].requireInteger())
     jobs = Int(try row[4].requireInteger())
-    expiresIn = .milliseconds(try row[5].requireInteger())
+    since = .milliseconds(try row[5].requireInteger())
+    expiresIn = .milliseconds(try row[6].requireInteger())
   }
 }
 
 extension QueueStats.Totals {
   fileprivate init(_ counters: [String: Int]) {
+    enqueued = counters["enqueued"] ?? 0
+    started = counters["started"] ?? 0
     completed = counters["completed"] ?? 0
     discarded = counters["discarded"] ?? 0
     cancelled = counters["cancelled"] ?? 0
@@ -110,7 +192,27 @@ extension QueueStats.Totals {
     reaped = counters["reaped"] ?? 0
     stale = counters["stale"] ?? 0
     leaseCalls = counters["leases"] ?? 0
+    refused = counters["refused"] ?? 0
   }
+}
+
+extension QueueStats.Rates {
+  fileprivate init(since sample: RedisValue, now: QueueStats.Totals) throws(RedisError) {
+    self.init()
+    let cells = try sample.requireArray(atLeast: 6)
+    var values: [Double] = []
+    for cell in cells { values.append(Double(try cell.requireInteger())) }
+    guard values[0] > 0 else { return }
+    func rate(_ total: Int, _ before: Double) -> Double { max(0, Double(total) - before) / values[0] * 1000 }
+    enqueued = rate(now.enqueued, values[1])
+    started = rate(now.started, values[2])
+    settled = rate(now.completed + now.discarded + now.cancelled, values[3] + values[4] + values[5])
+  }
+}
+
+private func dictionary(_ value: RedisValue) throws(RedisError) -> [String: String] {
+  let pairs = try rows(of: 2, value) { row throws(RedisError) in (try row[0].requireText(), try row[1].requireText()) }
+  return Dictionary(pairs, uniquingKeysWith: { first, _ in first })
 }
 
 /// Splits a flat array into rows.

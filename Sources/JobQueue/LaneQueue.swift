@@ -32,29 +32,36 @@ package struct LaneQueue: Sendable {
 
   /// Jobs of one call of the enqueue script, and of one lease: a longer script would delay everybody else.
   package static let longestBatch = 1000
-  /// Lanes and leases that `stats` lists.
+  /// What one listing holds at most: lanes, leases, connections, workers, jobs of a lane.
   package static let longestListing = 1000
+  /// Workers that were not heard of for so long are forgotten.
+  package static let longestSilence: Duration = .seconds(600)
 
   package let configuration: Configuration
   let client: RedisClient
   let wakeClient: RedisClient
   let keys: ShardKeys
+  let scripts: QueueScripts
 
   /// - Parameter wakeClient: A client of its own for `waitForWork`, because a blocked connection answers nothing else.
-  package init(client: RedisClient, wakeClient: RedisClient, configuration: Configuration = Configuration()) {
+  package init(
+    client: RedisClient, wakeClient: RedisClient, configuration: Configuration = Configuration(),
+    scripts: QueueScripts = .embedded
+  ) {
+    self.scripts = scripts
     self.client = client
     self.wakeClient = wakeClient
     self.configuration = configuration
     keys = ShardKeys(prefix: configuration.prefix, shard: configuration.shard)
   }
 
-  func call(_ script: RedisScript, _ arguments: [String]) -> RedisScriptCall {
-    RedisScriptCall(script, keys: keys.all, arguments: arguments)
+  func call(_ script: QueueScripts.Name, _ arguments: [String]) -> RedisScriptCall {
+    RedisScriptCall(scripts[script], keys: keys.all, arguments: arguments)
   }
 
-  func run(_ script: RedisScript, _ arguments: [String]) async throws(JobQueueError) -> RedisValue {
+  func run(_ script: QueueScripts.Name, _ arguments: [String]) async throws(JobQueueError) -> RedisValue {
     try await requesting { () throws(RedisError) in
-      try await client.eval(script, keys: keys.all, arguments: arguments)
+      try await client.eval(scripts[script], keys: keys.all, arguments: arguments)
     }
   }
 }
@@ -90,29 +97,38 @@ extension LaneQueue {
     return line.map { String($0.dropFirst("run_id:".count)) }
   }
 
-  /// Gives the shard an epoch and forgets all that an older one left, except pauses. Enqueue all unfinished jobs after
+  /// Gives the shard an epoch and forgets all that an older one left, except the rules and the workers. Enqueue all unfinished jobs after
   /// it. Repeating it with the same epoch changes nothing.
   ///
   /// - Returns: False if the shard has a higher epoch already.
   package func establish(epoch: Int64) async throws(JobQueueError) -> Bool {
     precondition(epoch > 0, "an epoch is positive")
-    let reply = try await run(QueueScript.establish, [String(epoch)])
+    let reply = try await run(.establish, [String(epoch)])
     return try decoding { () throws(RedisError) in try reply.requireInteger() == 1 }
   }
 
-  /// Puts jobs into their lanes. A job that is already waiting, delayed or leased stays as it is (`known`).
+  /// Puts jobs into their lanes, revokes first. A job that is already waiting, delayed or leased stays as it is
+  /// (`known`).
   ///
-  /// - Throws: `.epochLost` if Redis has another epoch's memory than the caller's ledger, or none.
+  /// - Throws: `.epochLost` if Redis has another epoch's memory than the caller's ledger, or none; `.full` if there is
+  ///   no room for some of the jobs: what was taken in until then stays, and all may be offered again.
   package func enqueue(
     _ jobs: [QueuedJob], epoch: Int64
   ) async throws(JobQueueError) -> (added: Int, known: Int) {
+    let urgent = jobs.filter { $0.jobClass == .revoke }
+    let others = urgent.isEmpty ? jobs : jobs.filter { $0.jobClass != .revoke }
+    let added = try await enqueue(urgent, epoch, most: 0) + enqueue(others, epoch, most: configuration.mostWaiting)
+    return (added, jobs.count - added)
+  }
+
+  private func enqueue(_ jobs: [QueuedJob], _ epoch: Int64, most: Int) async throws(JobQueueError) -> Int {
     var added = 0
     for start in stride(from: 0, to: jobs.count, by: Self.longestBatch) {
       let batch = jobs[start..<min(start + Self.longestBatch, jobs.count)]
-      let reply = try await run(QueueScript.enqueue, [String(epoch)] + Self.groups(batch))
+      let reply = try await run(.enqueue, [String(epoch), String(most)] + Self.groups(batch))
       added += try decoding { () throws(RedisError) in Int(try reply.requireInteger()) }
     }
-    return (added, jobs.count - added)
+    return added
   }
 
   private struct Group: Hashable {
@@ -121,20 +137,21 @@ extension LaneQueue {
   }
 
   private static func groups(_ jobs: ArraySlice<QueuedJob>) -> [String] {
-    let grouped = Dictionary(grouping: jobs) { Group(lane: $0.lane, delay: max(0, $0.delay?.wholeMilliseconds ?? 0)) }
-    var arguments: [String] = []
-    for (group, members) in grouped {
-      arguments += [group.lane.description, String(group.delay), String(members.count)]
-      arguments += members.map(\.text)
+    var groups: [Group: String] = [:]
+    for job in jobs {
+      let group = Group(lane: job.lane, delay: max(0, job.delay?.wholeMilliseconds ?? 0))
+      groups[group, default: ""] += job.text
     }
+    var arguments: [String] = []
+    for (group, text) in groups { arguments += [group.lane.description, String(group.delay), text] }
     return arguments
   }
 
-  /// Takes out a job that nobody works on, as when it is cancelled.
+  /// Takes out a job that nobody works on.
   ///
   /// - Returns: False if it is leased, or not in the queue.
-  package func remove(_ job: QueuedJob) async throws(JobQueueError) -> Bool {
-    let reply = try await run(QueueScript.remove, [job.lane.description, job.text])
+  package func cancel(_ job: QueuedJob) async throws(JobQueueError) -> Bool {
+    let reply = try await run(.cancel, [job.lane.description, job.text])
     return try decoding { () throws(RedisError) in try reply.requireInteger() == 1 }
   }
 

@@ -1,8 +1,6 @@
 import Foundation
 import Platform
 
-package enum JobKind: String, Sendable, CaseIterable { case sync, subscribe, revoke, evaluate }
-
 /// The states of a job; `V0004_create_ledger.sql` says who moves a job in and out of each.
 package enum JobState: String, Sendable, CaseIterable {
   case available, scheduled, running, retryable, completed, discarded, cancelled

@@ -1,3 +1,4 @@
+import Platform
 import Postgres
 
 /// What waits in a lane, as the ledger sees it.

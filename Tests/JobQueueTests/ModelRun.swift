@@ -2,9 +2,15 @@ import JobQueue
 import Platform
 import Redis
 import RedisTestKit
-import Testing
 
-/// One seeded run: draws an operation, gives it to the queue and to the model, and compares what they answer.
+/// The scripts did something else than the model.
+struct Divergence: Error, CustomStringConvertible {
+  let description: String
+  init(_ description: String) { self.description = description }
+}
+
+/// One seeded run: draws an operation, gives it to the queue and to the model, and compares what they answer and all
+/// that Redis keeps.
 struct ModelRun {
   let client: RedisClient
   let queue: LaneQueue
@@ -15,30 +21,50 @@ struct ModelRun {
   private var lastFence = Fence(epoch: 0, sequence: 0)
   private var nextNumber: Int64 = 1
 
-  init(redis: PrivateRedis, seed: UInt64) {
+  init(redis: PrivateRedis, seed: UInt64, scripts: QueueScripts = .embedded) {
     (client, wakeClient) = (redis.client(), redis.client())
-    queue = LaneQueue(client: client, wakeClient: wakeClient)
+    var configuration = LaneQueue.Configuration()
+    configuration.mostWaiting = 150
+    queue = LaneQueue(client: client, wakeClient: wakeClient, configuration: configuration, scripts: scripts)
     model = QueueModel(ttl: queue.configuration.leaseTTL.wholeMilliseconds)
     random = SeededGenerator(state: seed)
   }
 
-  mutating func begin() async throws {
+  /// Runs the steps.
+  ///
+  /// - Throws: `Divergence` at the first step after which Redis and the model differ.
+  mutating func run(steps: Int, seed: UInt64) async throws {
     try await setClock()
-    #expect(try await queue.establish(epoch: 1))
+    try require(try await queue.establish(epoch: 1), "the epoch was not established")
+    for step in 1...steps {
+      let action: String
+      do { action = try await self.step() } catch { throw Divergence("seed \(seed), step \(step): \(error)") }
+      let (actual, expected) = (try await QueueSnapshot.lines(of: client), model.lines)
+      if actual == expected { continue }
+      let surplus = Set(actual).subtracting(expected).sorted()
+      let missing = Set(expected).subtracting(actual).sorted()
+      throw Divergence("seed \(seed), step \(step), \(action): Redis has \(surplus), the model has \(missing)")
+    }
+  }
+
+  private func require(_ condition: Bool, _ text: @autoclosure () -> String) throws {
+    if !condition { throw Divergence(text()) }
   }
 
   /// Draws and does one operation; returns its name.
-  mutating func step() async throws -> String {
+  private mutating func step() async throws -> String {
     switch Int.random(in: 0..<100, using: &random) {
-    case 0..<22: return try await enqueue()
-    case 22..<48: return try await lease()
-    case 48..<62: return try await settle()
-    case 62..<68: return try await settleThenLease()
-    case 68..<73: return try await extend()
-    case 73..<79: return try await park()
-    case 79..<83: return try await wake()
-    case 83..<88: return try await pauseOrResume()
-    case 88..<91: return try await remove()
+    case 0..<20: return try await enqueue()
+    case 20..<46: return try await lease()
+    case 46..<60: return try await settle()
+    case 60..<66: return try await settleThenLease()
+    case 66..<70: return try await extend()
+    case 70..<75: return try await park()
+    case 75..<78: return try await parkLane()
+    case 78..<82: return try await wake()
+    case 82..<86: return try await changeRules()
+    case 86..<89: return try await cancel()
+    case 89..<91: return try await look()
     case 91..<99: return try await advance()
     default: return try await forget()
     }
@@ -48,15 +74,15 @@ struct ModelRun {
 
   private mutating func draw<Value>(_ values: [Value]) -> Value { values.randomElement(using: &random)! }
 
-  private mutating func drawLane() -> LaneID {
-    LaneID(connection: .random(in: 0...3, using: &random), lane: .random(in: 1...3, using: &random))
-  }
+  private mutating func drawLane() -> LaneID { Self.lane(.random(in: 0...11, using: &random)) }
 
-  /// Class and lane follow from the number, as in the ledger.
+  private static func lane(_ number: Int64) -> LaneID { LaneID(connection: number % 4, lane: number % 12 + 1) }
+
+  /// Class, kind and lane follow from the number, as in the ledger.
   private func job(_ number: Int64, delay: Duration? = nil) -> QueuedJob {
-    let lane = LaneID(connection: number % 4, lane: number / 4 % 3 + 1)
-    let jobClass = JobClass(rawValue: Int(number / 12 % 3))!
-    return QueuedJob(number: number, lane: lane, jobClass: jobClass, delay: delay)
+    QueuedJob(
+      number: number, lane: Self.lane(number), jobClass: JobClass(rawValue: Int(number / 12 % 3))!,
+      kind: JobKind.allCases[Int(number / 36 % 4)], delay: delay)
   }
 
   private mutating func enqueue() async throws -> String {
@@ -67,30 +93,42 @@ struct ModelRun {
     nextNumber = max(nextNumber, (numbers.max() ?? 0) + 1)
     let delays: [Duration?] = [nil, nil, .seconds(3), .seconds(40)]
     let jobs = numbers.sorted().map { job($0, delay: draw(delays)) }
-    #expect(try await queue.enqueue(jobs).added == model.enqueue(jobs))
+    try await offer(jobs)
     return "enqueue"
+  }
+
+  private mutating func offer(_ jobs: [QueuedJob]) async throws {
+    let expected = model.enqueue(jobs, most: queue.configuration.mostWaiting)
+    do {
+      let added = try await queue.enqueue(jobs, epoch: model.epoch).added
+      try require(added == expected, "\(added) were added, the model says \(expected.map(String.init) ?? "full")")
+    } catch let error as JobQueueError {
+      try require(expected == nil && error.code == .full, "\(error)")
+    }
   }
 
   private mutating func lease() async throws -> String {
     let limit = draw([1, 3, 16, 200])
     let classes = draw([Set(JobClass.allCases), Set(JobClass.allCases), [.revoke], [.bulk, .interactive]])
     let reply = try await queue.lease(worker: "w", limit: limit, classes: classes)
-    check(reply, limit: limit, classes: classes)
+    try check(reply, limit: limit, classes: classes)
     return "lease of \(limit) in \(classes.sorted())"
   }
 
-  private mutating func check(_ reply: LeaseReply, limit: Int, classes: Set<JobClass>) {
+  private mutating func check(_ reply: LeaseReply, limit: Int, classes: Set<JobClass>) throws {
     model.catchUp()
-    let candidates = model.candidates(classes)
+    let expected = model.next(classes)
     switch reply {
     case .empty(let nextDue):
-      #expect(candidates.isEmpty)
-      #expect(nextDue?.wholeMilliseconds == model.nextDue)
+      try require(expected == nil, "nothing was leased, the model leases \(expected!)")
+      try require(nextDue?.wholeMilliseconds == model.nextDue, "due in \(String(describing: nextDue))")
     case .leased(let lease):
-      #expect(candidates.contains(lease.lane))
+      try require(lease.lane == expected, "\(lease.lane) was leased, the model leases \(String(describing: expected))")
       let taken = model.take(lease.lane, limit: limit, classes: classes, worker: lease.worker)
-      #expect(lease.jobs == taken.jobs && lease.fence == taken.fence && lease.isHalfOpen == taken.isHalfOpen)
-      #expect(lease.fence > lastFence)
+      try require(
+        lease.jobs == taken?.jobs && lease.fence == taken?.fence && lease.isHalfOpen == taken?.isHalfOpen,
+        "\(lease) was leased, the model leases \(String(describing: taken))")
+      try require(lease.fence > lastFence, "fence \(lease.fence) does not rise above \(lastFence)")
       lastFence = lease.fence
       seen.append(lease)
     }
@@ -124,14 +162,15 @@ struct ModelRun {
     if model.leases[lease.lane]?.fence == lease.fence {
       let reply = try await queue.settle(lease, settlements, thenLeaseAs: "w", limit: 8)
       _ = model.settle(lease, settlements)
-      check(reply, limit: 8, classes: Set(JobClass.allCases))
+      try check(reply, limit: 8, classes: Set(JobClass.allCases))
     }
     return "settle \(lease.lane) \(lease.fence), then lease"
   }
 
   private mutating func extend() async throws -> String {
     guard let lease = drawLease() else { return "nothing" }
-    #expect(try await queue.extend(lease) == model.extend(lease))
+    let isCurrent = model.extend(lease)
+    try require(try await queue.extend(lease) == isCurrent, "extended: \(!isCurrent)")
     return "extend \(lease.lane) \(lease.fence)"
   }
 
@@ -146,32 +185,79 @@ struct ModelRun {
     return "park \(connection)"
   }
 
+  private mutating func parkLane() async throws -> String {
+    let lease = Bool.random(using: &random) ? drawLease() : nil
+    let lane = lease?.lane ?? drawLane()
+    let isAccepted = model.park(lane, for: 7_000, releasing: lease)
+    try await expect(isAccepted) { () throws(JobQueueError) in
+      try await queue.park(lane: lane, for: .seconds(7), releasing: lease)
+    }
+    return "park \(lane)"
+  }
+
   private mutating func wake() async throws -> String {
+    if Bool.random(using: &random) {
+      let lane = drawLane()
+      let wasParked = model.wake(lane)
+      try require(try await queue.wake(lane: lane) == wasParked, "woken: \(!wasParked)")
+      return "wake \(lane)"
+    }
     let connection = Int64.random(in: 1...3, using: &random)
-    #expect(try await queue.wake(connection: connection) == model.wake(connection))
+    let wasParked = model.wake(connection)
+    try require(try await queue.wake(connection: connection) == wasParked, "woken: \(!wasParked)")
     return "wake \(connection)"
   }
 
-  private mutating func pauseOrResume() async throws -> String {
-    let lane: LaneID? = Int.random(in: 0..<6, using: &random) == 0 ? nil : drawLane()
-    let isPause = Int.random(in: 0..<5, using: &random) < 2
-    if isPause { try await queue.pause(lane: lane) } else { try await queue.resume(lane: lane) }
-    if let lane {
-      if isPause { model.pausedLanes.insert(lane) } else { model.pausedLanes.remove(lane) }
-    } else {
-      model.isPaused = isPause
+  private mutating func changeRules() async throws -> String {
+    let isStale = Int.random(in: 0..<8, using: &random) == 0
+    var rules = QueueRules(
+      version: (model.rules?.version ?? 0) + (isStale ? 0 : 1), isPaused: Int.random(in: 0..<5, using: &random) == 0,
+      mostLanes: draw([1, 2, 16]))
+    for connection in Int64(1)...3 where Bool.random(using: &random) {
+      rules.connections[connection] = .init(weight: draw([1, 2, 5]), mostLanes: draw([nil, 1, 2]))
     }
-    return "\(isPause ? "pause" : "resume") \(lane?.description ?? "the queue")"
+    for lane in Int64(0)...11 where Int.random(in: 0..<3, using: &random) == 0 {
+      rules.lanes[Self.lane(lane)] = .init(weight: draw([1, 3]), isPaused: draw([false, false, true]))
+    }
+    let isNewer = model.apply(rules)
+    try require(try await queue.apply(rules) == isNewer, "the rules were taken: \(!isNewer)")
+    return "rules \(rules)"
   }
 
-  private mutating func remove() async throws -> String {
+  private mutating func cancel() async throws -> String {
     let job = job(.random(in: 1...nextNumber, using: &random))
-    #expect(try await queue.remove(job) == model.remove(QueueModel.Job(job)))
-    return "remove \(job.number)"
+    let wasThere = model.cancel(QueueModel.Job(job))
+    try require(try await queue.cancel(job) == wasThere, "cancelled: \(!wasThere)")
+    return "cancel \(job.number)"
   }
 
+  /// What can be asked is answered as the model would; the listings are read by pages of three.
+  private mutating func look() async throws -> String {
+    let stats = try await queue.stats()
+    try require(stats.waitingTotal == model.waiting.count, "stats count \(stats.waitingTotal) waiting")
+    try require(stats.delayed == model.delayed.count, "stats count \(stats.delayed) delayed")
+    try require(stats.leases.count == model.leases.count, "stats list \(stats.leases.count) leases")
+    var parked = 0
+    for job in model.waiting where model.phases[job.lane.connection] != nil || model.parkedLanes[job.lane] != nil {
+      parked += 1
+    }
+    try require(stats.parked == parked, "stats count \(stats.parked) parked, the model \(parked)")
+    var lanes: [LaneDepth] = []
+    while case let page = try await queue.lanes(after: lanes.last?.lane, limit: 3), !page.isEmpty { lanes += page }
+    let depths = Dictionary(grouping: model.waiting, by: \.lane).mapValues(\.count)
+    try require(lanes.map(\.lane) == depths.keys.sorted(), "lanes are listed as \(lanes)")
+    try require(lanes.allSatisfy { depths[$0.lane] == $0.waiting }, "depths are listed as \(lanes)")
+    guard let lane = depths.keys.sorted().first else { return "look" }
+    var jobs: [QueuedJob] = []
+    while case let page = try await queue.jobs(of: lane, after: jobs.last, limit: 3), !page.isEmpty { jobs += page }
+    let expected = model.waiting.filter { $0.lane == lane }.sorted().map(\.number)
+    try require(jobs.map(\.number) == expected, "jobs of \(lane) are listed as \(jobs.map(\.number))")
+    return "look"
+  }
+
+  /// Clocks of servers are set back, too.
   private mutating func advance() async throws -> String {
-    model.now += draw([1, 1000, 5000, model.ttl])
+    model.now += draw([1, 1000, 5000, model.ttl, -3000])
     try await setClock()
     return "advance"
   }
@@ -182,23 +268,22 @@ struct ModelRun {
     let isFlushed = Bool.random(using: &random)
     if isFlushed {
       _ = try await client.send(["FLUSHALL"])
-      (model.pausedLanes, model.isPaused) = ([], false)
+      model.rules = nil
       try await setClock()
     }
     let epoch = model.epoch + 1
-    #expect(try await queue.establish(epoch: epoch))
+    try require(try await queue.establish(epoch: epoch), "the epoch was not established")
     model.establish(epoch)
-    let jobs = unfinished.map { job($0.number) }
-    #expect(try await queue.enqueue(jobs).added == model.enqueue(jobs))
+    try await offer(unfinished.map { job($0.number) })
     return isFlushed ? "flush" : "new epoch"
   }
 
   private func expect(_ isAccepted: Bool, _ call: () async throws(JobQueueError) -> Void) async throws {
-    do throws(JobQueueError) {
+    do {
       try await call()
-      #expect(isAccepted)
-    } catch {
-      #expect(!isAccepted && error.code == .fenced, "\(error)")
+      try require(isAccepted, "what is not current was accepted")
+    } catch let error as JobQueueError {
+      try require(!isAccepted && error.code == .fenced, "\(error)")
     }
   }
 }

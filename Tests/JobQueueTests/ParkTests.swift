@@ -130,10 +130,10 @@ struct ParkTests {
     try await QueueBench.run { bench async throws in
       try await bench.enqueue(1...1, .a)
       try await bench.enqueue(2...2, .b)
-      try await bench.queue.pause(lane: .a)
+      try await bench.queue.apply(QueueRules(version: 1, lanes: [.a: .init(isPaused: true)]))
       #expect(try await bench.lease().lane == .b)
       #expect(try await bench.isEmpty())
-      try await bench.queue.resume(lane: .a)
+      try await bench.queue.apply(QueueRules(version: 2))
       #expect(try await bench.lease().lane == .a)
     }
   }
@@ -141,10 +141,10 @@ struct ParkTests {
   @Test func pausedQueueGivesNothingUntilResumed() async throws {
     try await QueueBench.run { bench async throws in
       try await bench.enqueue(1...1, .a)
-      try await bench.queue.pause(lane: nil)
+      try await bench.queue.apply(QueueRules(version: 1, isPaused: true))
       #expect(try await bench.isEmpty())
       #expect(try await bench.queue.stats().isPaused)
-      try await bench.queue.resume(lane: nil)
+      try await bench.queue.apply(QueueRules(version: 2))
       #expect(try await bench.lease().jobs == [1])
     }
   }

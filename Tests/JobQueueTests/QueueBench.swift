@@ -31,7 +31,7 @@ struct QueueBench {
   }
 
   func enqueue(_ numbers: ClosedRange<Int64>, _ lane: LaneID, _ jobClass: JobClass = .bulk) async throws {
-    _ = try await queue.enqueue(numbers.map { QueuedJob(number: $0, lane: lane, jobClass: jobClass) })
+    _ = try await queue.enqueue(numbers.map { QueuedJob(number: $0, lane: lane, jobClass: jobClass, kind: .sync) })
   }
 
   /// A lease, or a failed test.

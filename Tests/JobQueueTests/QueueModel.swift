@@ -7,24 +7,28 @@ struct QueueModel {
     let lane: LaneID
     let jobClass: JobClass
     let number: Int64
+    let text: String
 
-    init(_ job: QueuedJob) { (lane, jobClass, number) = (job.lane, job.jobClass, job.number) }
+    init(_ job: QueuedJob) { (lane, jobClass, number, text) = (job.lane, job.jobClass, job.number, job.text) }
 
-    var member: String { "\(lane)" + text }
-    var text: String { "\(jobClass.rawValue)" + String(repeating: "0", count: 15 - "\(number)".count) + "\(number)" }
-    static func < (left: Job, right: Job) -> Bool { left.member < right.member }
+    static func < (left: Job, right: Job) -> Bool { (left.lane, left.text) < (right.lane, right.text) }
   }
 
   struct Held {
     let fence: Fence
     let worker: String
     let jobs: [Job]
+    let jobClass: JobClass
+    /// The virtual time at which the batch ends for its lane.
+    let ended: Int
     var expires: Int
     /// Offered again while they were leased.
     var again: Set<Job> = []
   }
 
   enum Phase: Equatable { case parked(until: Int), half, probing(LaneID) }
+  struct Turn: Equatable { let jobClass: JobClass, time: Int }
+  struct Clock: Hashable { let jobClass: JobClass, connection: Int64 }
 
   let ttl: Int
   var now = 1_000_000
@@ -34,9 +38,19 @@ struct QueueModel {
   var delayed: [Job: Int] = [:]
   var leases: [LaneID: Held] = [:]
   var phases: [Int64: Phase] = [:]
-  var pausedLanes: Set<LaneID> = []
-  var isPaused = false
+  var parkedLanes: [LaneID: Int] = [:]
+  var rules: QueueRules?
   var totals: [String: Int] = [:]
+
+  /// Lanes that may be taken as far as they themselves are concerned, with their virtual times.
+  var ready: [LaneID: Turn] = [:]
+  /// Connections that have such lanes and are open, with their virtual times, by class.
+  var turns: [JobClass: [Int64: Int]] = [:]
+  /// Virtual time of the connection that was taken last, by class.
+  var clocks: [JobClass: Int] = [:]
+  /// Virtual time of the lane of a connection that was taken last, and the end of the connection's last batch.
+  var laneClocks: [Clock: Int] = [:]
+  var ends: [Clock: Int] = [:]
 
   init(ttl: Int) { self.ttl = ttl }
 }
@@ -44,11 +58,24 @@ struct QueueModel {
 extension QueueModel {
   mutating func establish(_ epoch: Int64) {
     var fresh = QueueModel(ttl: ttl)
-    (fresh.now, fresh.epoch, fresh.pausedLanes, fresh.isPaused) = (now, epoch, pausedLanes, isPaused)
+    (fresh.now, fresh.epoch, fresh.rules) = (now, epoch, rules)
     self = fresh
   }
 
-  mutating func enqueue(_ jobs: [QueuedJob]) -> Int {
+  /// Nil if the queue is full.
+  mutating func enqueue(_ jobs: [QueuedJob], most: Int) -> Int? {
+    let urgent = jobs.filter { $0.jobClass == .revoke }
+    let others = jobs.filter { $0.jobClass != .revoke }
+    let added = urgent.isEmpty ? 0 : take(in: urgent)
+    if others.isEmpty { return added }
+    guard waiting.count + delayed.count < most else {
+      totals["refused", default: 0] += 1
+      return nil
+    }
+    return added + take(in: others)
+  }
+
+  private mutating func take(in jobs: [QueuedJob]) -> Int {
     var added = 0
     for queued in jobs {
       let job = Job(queued)
@@ -64,10 +91,15 @@ extension QueueModel {
       }
       added += 1
     }
+    totals["enqueued", default: 0] += added
+    for lane in Set(jobs.map(\.lane)).sorted() { place(lane) }
     return added
   }
 
-  mutating func remove(_ job: Job) -> Bool { waiting.remove(job) != nil || delayed.removeValue(forKey: job) != nil }
+  mutating func cancel(_ job: Job) -> Bool {
+    defer { place(job.lane) }
+    return waiting.remove(job) != nil || delayed.removeValue(forKey: job) != nil
+  }
 
   /// True if this is the lane's lease; a wrong one is counted.
   mutating func isCurrent(_ lease: Lease) -> Bool {
@@ -100,30 +132,62 @@ extension QueueModel {
         back.append(job)
       }
     }
-    end(lease.lane, back: back, isProof: isProof)
+    end(lease.lane, held, back: back, isProof: isProof)
     return true
   }
 
   mutating func park(_ connection: Int64, for milliseconds: Int, releasing lease: Lease?) -> Bool {
     if let lease, !isCurrent(lease) { return false }
     phases[connection] = .parked(until: now + milliseconds)
-    if let lease, let held = leases[lease.lane] {
-      totals["returned", default: 0] += held.jobs.count
-      end(lease.lane, back: held.jobs, isProof: false)
-    }
+    open(connection)
+    giveBack(lease)
     return true
+  }
+
+  mutating func park(_ lane: LaneID, for milliseconds: Int, releasing lease: Lease?) -> Bool {
+    if let lease, !isCurrent(lease) { return false }
+    parkedLanes[lane] = now + milliseconds
+    place(lane)
+    giveBack(lease)
+    return true
+  }
+
+  private mutating func giveBack(_ lease: Lease?) {
+    guard let lease, let held = leases[lease.lane] else { return }
+    totals["returned", default: 0] += held.jobs.count
+    end(lease.lane, held, back: held.jobs, isProof: false)
   }
 
   mutating func wake(_ connection: Int64) -> Bool {
     guard case .parked = phases[connection] else { return false }
     phases[connection] = .half
+    open(connection)
     return true
   }
 
-  private mutating func end(_ lane: LaneID, back: [Job], isProof: Bool) {
+  mutating func wake(_ lane: LaneID) -> Bool {
+    guard parkedLanes.removeValue(forKey: lane) != nil else { return false }
+    place(lane)
+    return true
+  }
+
+  mutating func apply(_ newer: QueueRules) -> Bool {
+    guard newer.version > rules?.version ?? -1 else { return false }
+    let lanes = Set((rules?.lanes ?? [:]).filter(\.value.isPaused).keys).union(
+      newer.lanes.filter(\.value.isPaused).keys)
+    let caps = Set((rules?.connections ?? [:]).filter { $0.value.mostLanes != nil }.keys)
+      .union(newer.connections.filter { $0.value.mostLanes != nil }.keys)
+    rules = newer
+    for connection in caps.union(leases.keys.map(\.connection)) { open(connection) }
+    for lane in lanes { place(lane) }
+    return true
+  }
+
+  private mutating func end(_ lane: LaneID, _ held: Held, back: [Job], isProof: Bool) {
     leases[lane] = nil
     waiting.formUnion(back)
     if phases[lane.connection] == .probing(lane) { phases[lane.connection] = isProof ? nil : .half }
+    place(lane, after: held)
   }
 }
 
@@ -134,62 +198,115 @@ extension QueueModel {
       .sorted { ($0.value.expires, $0.key) < ($1.value.expires, $1.key) }
     for (lane, held) in expired.prefix(10) {
       totals["reaped", default: 0] += held.jobs.count
-      end(lane, back: held.jobs, isProof: false)
+      end(lane, held, back: held.jobs, isProof: false)
     }
     let due = delayed.filter { $0.value <= now }.sorted { ($0.value, $0.key) < ($1.value, $1.key) }
     for (job, _) in due.prefix(100) {
       delayed[job] = nil
       waiting.insert(job)
     }
-    let over = phases.compactMap { connection, phase -> (until: Int, connection: Int64)? in
-      if case .parked(let until) = phase, until <= now { (until, connection) } else { nil }
-    }
-    for (_, connection) in over.sorted(by: <).prefix(10) { phases[connection] = .half }
+    for lane in Set(due.prefix(100).map(\.key.lane)) { place(lane) }
+    unparkDue()
   }
 
-  /// Lanes that may be taken, by the highest class that waits in them.
-  var ready: [LaneID: JobClass] {
-    let highest = waiting.reduce(into: [LaneID: JobClass]()) { $0[$1.lane] = min($0[$1.lane] ?? .bulk, $1.jobClass) }
-    return highest.filter { lane, _ in
-      if leases[lane] != nil || pausedLanes.contains(lane) { return false }
-      return phases[lane.connection] == nil || phases[lane.connection] == .half
+  private mutating func unparkDue() {
+    var over: [(until: Int, name: String, connection: Int64, lane: LaneID?)] = []
+    for (connection, phase) in phases {
+      guard case .parked(let until) = phase, until <= now else { continue }
+      over.append((until, String("\(LaneID(connection: connection, lane: 0))".prefix(10)), connection, nil))
+    }
+    for (lane, until) in parkedLanes where until <= now { over.append((until, "\(lane)", lane.connection, lane)) }
+    for entry in over.sorted(by: { ($0.until, $0.name) < ($1.until, $1.name) }).prefix(10) {
+      if let lane = entry.lane { _ = wake(lane) } else { _ = wake(entry.connection) }
     }
   }
 
-  /// Lanes of which a lease may take any, after `catchUp`.
-  mutating func candidates(_ classes: Set<JobClass>) -> Set<LaneID> {
+  /// The lane that a lease takes; after `catchUp`.
+  mutating func next(_ classes: Set<JobClass>) -> LaneID? {
     totals["leases", default: 0] += 1
-    let isForTheLowest = totals["leases", default: 0].isMultiple(of: 8)
-    let order = isForTheLowest ? classes.sorted(by: >) : classes.sorted()
-    let ready = isPaused ? [:] : ready
-    let served = order.first { ready.values.contains($0) }
-    return Set(ready.filter { $0.value == served }.keys)
+    let calls = totals["leases", default: 0] % 8
+    var order = classes.sorted()
+    if calls == 0 { order.reverse() }
+    if calls == 4, order.count == 3 { order = [.interactive, .revoke, .bulk] }
+    if rules?.isPaused == true { return nil }
+    guard let served = order.first(where: { turns[$0]?.isEmpty == false }),
+      let connection = turns[served]?.min(by: { ($0.value, $0.key) < ($1.value, $1.key) })?.key
+    else { return nil }
+    return ready.filter { $0.key.connection == connection && $0.value.jobClass == served }
+      .min { ($0.value.time, $0.key.lane) < ($1.value.time, $1.key.lane) }?.key
   }
 
   /// Takes a batch of the lane and returns its fence, its jobs and whether it probes.
   mutating func take(
     _ lane: LaneID, limit: Int, classes: Set<JobClass>, worker: String
-  ) -> (fence: Fence, jobs: [Int64], isHalfOpen: Bool) {
+  ) -> (fence: Fence, jobs: [Int64], isHalfOpen: Bool)? {
+    guard let turn = ready[lane], let own = turns[turn.jobClass]?[lane.connection] else { return nil }
     let mine = waiting.filter { $0.lane == lane && classes.contains($0.jobClass) }.sorted()
     var taken = Array(mine.prefix(limit - limit / 8))
     for jobClass in classes.sorted(by: >) {
       let rest = mine.filter { $0.jobClass == jobClass && !taken.contains($0) }
       taken += rest.prefix(limit - taken.count)
     }
+    taken.sort()
     waiting.subtract(taken)
     sequence += 1
-    let fence = Fence(epoch: epoch, sequence: sequence)
-    leases[lane] = Held(fence: fence, worker: worker, jobs: taken.sorted(), expires: now + ttl)
+    totals["started", default: 0] += taken.count
+    func cost(_ weight: Int?) -> Int { (taken.count * 1000 + (weight ?? 1) - 1) / (weight ?? 1) }
+    leases[lane] = Held(
+      fence: Fence(epoch: epoch, sequence: sequence), worker: worker, jobs: taken, jobClass: turn.jobClass,
+      ended: turn.time + cost(rules?.lanes[lane]?.weight), expires: now + ttl)
+    let clock = Clock(jobClass: turn.jobClass, connection: lane.connection)
+    clocks[turn.jobClass] = max(own, clocks[turn.jobClass] ?? 0)
+    ends[clock] = own + cost(rules?.connections[lane.connection]?.weight)
+    laneClocks[clock] = turn.time
     let isHalfOpen = phases[lane.connection] == .half
     if isHalfOpen { phases[lane.connection] = .probing(lane) }
-    return (fence, taken.sorted().map(\.number), isHalfOpen)
+    turns[turn.jobClass]?[lane.connection] = nil
+    place(lane)
+    return (Fence(epoch: epoch, sequence: sequence), taken.map(\.number), isHalfOpen)
   }
 
   /// What an empty lease should say; nil if nothing is under way.
   var nextDue: Int? {
-    if isPaused { return nil }
+    if rules?.isPaused == true { return nil }
     let parked = phases.values.compactMap { phase -> Int? in if case .parked(let until) = phase { until } else { nil } }
-    let earliest = (leases.values.map(\.expires) + delayed.values + parked).min()
-    return earliest.map { max(0, $0 - now) }
+    let dues = leases.values.map(\.expires) + Array(delayed.values) + parked + Array(parkedLanes.values)
+    return dues.min().map { max(0, $0 - now) }
+  }
+}
+
+/// Whose turn it is: start-time fair queueing among connections, and among the lanes of each.
+extension QueueModel {
+  private func isClosed(_ connection: Int64) -> Bool {
+    if let phase = phases[connection], phase != .half { return true }
+    guard connection != 0, let rules else { return false }
+    let inWork = leases.keys.count { $0.connection == connection }
+    return inWork >= rules.connections[connection]?.mostLanes ?? rules.mostLanes
+  }
+
+  private mutating func open(_ connection: Int64) {
+    for jobClass in JobClass.allCases {
+      let hasReady = ready.contains { $0.key.connection == connection && $0.value.jobClass == jobClass }
+      if isClosed(connection) || !hasReady {
+        turns[jobClass]?[connection] = nil
+      } else if turns[jobClass]?[connection] == nil {
+        let end = ends[Clock(jobClass: jobClass, connection: connection)] ?? 0
+        turns[jobClass, default: [:]][connection] = max((clocks[jobClass] ?? -1) + 1, end)
+      }
+    }
+  }
+
+  private mutating func place(_ lane: LaneID, after batch: Held? = nil) {
+    let head = waiting.filter { $0.lane == lane }.min()?.jobClass
+    let isHeld = leases[lane] != nil || parkedLanes[lane] != nil || rules?.lanes[lane]?.isPaused == true
+    if let head, !isHeld {
+      if ready[lane]?.jobClass != head {
+        let clock = laneClocks[Clock(jobClass: head, connection: lane.connection)] ?? -1
+        ready[lane] = Turn(jobClass: head, time: max(clock + 1, batch?.jobClass == head ? batch?.ended ?? 0 : 0))
+      }
+    } else {
+      ready[lane] = nil
+    }
+    open(lane.connection)
   }
 }

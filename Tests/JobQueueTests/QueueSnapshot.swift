@@ -5,8 +5,8 @@ import Redis
 enum QueueSnapshot {
   static func lines(of client: RedisClient) async throws -> [String] {
     let names = [
-      "waiting", "delayed", "lanes", "counts", "counters", "lease", "leases", "phase", "parked", "paused", "ready:0",
-      "ready:1", "ready:2",
+      "waiting", "delayed", "lanes", "counts", "depths", "counters", "lease", "leases", "work", "phase", "parked",
+      "rules", "ready", "places", "virtual", "turns:0", "turns:1", "turns:2",
     ]
     let reply = try await client.eval(script, keys: names.map { "{sluice:0}:" + $0 }, arguments: names)
     return try reply.requireArray().compactMap(\.text).sorted()
@@ -17,13 +17,14 @@ enum QueueSnapshot {
     name: "snapshot",
     source: """
       local lines = {}
+      local scored = {delayed = true, leases = true, parked = true, ['turns:0'] = true, ['turns:1'] = true,
+        ['turns:2'] = true}
       for index, key in ipairs(KEYS) do
         local name, kind = ARGV[index], redis.call('TYPE', key).ok
-        local scored = name == 'delayed' or name == 'leases' or name == 'parked'
         local values = kind == 'zset' and redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')
-          or kind == 'hash' and redis.call('HGETALL', key) or kind == 'set' and redis.call('SMEMBERS', key) or {}
-        for at = 1, #values, kind == 'set' and 1 or 2 do
-          local value = kind ~= 'set' and (kind == 'hash' or scored) and ' ' .. values[at + 1] or ''
+          or kind == 'hash' and redis.call('HGETALL', key) or {}
+        for at = 1, #values, 2 do
+          local value = (kind == 'hash' or scored[name]) and ' ' .. values[at + 1] or ''
           if name == 'lease' then
             local lease = cmsgpack.unpack(values[at + 1])
             value = ' ' .. lease.epoch .. '.' .. lease.sequence .. ' ' .. lease.worker .. ' '
@@ -36,24 +37,36 @@ enum QueueSnapshot {
       """)
 }
 
+private func connectionText(_ connection: Int64) -> String {
+  String(LaneID(connection: connection, lane: 0).description.prefix(10))
+}
+
+private func laneText(_ lane: LaneID) -> String { String(lane.description.suffix(10)) }
+
 extension QueueModel {
   var lines: [String] {
-    var lines = waiting.map { "waiting \($0.member)" } + delayed.map { "delayed \($0.key.member) \($0.value)" }
+    var lines = waiting.map { "waiting \(laneText($0.lane))\($0.text)" }
+    lines += delayed.map { "delayed \($0.key.lane)\($0.key.text) \($0.value)" }
     for (lane, depth) in Dictionary(grouping: waiting, by: \.lane).mapValues(\.count) {
       lines += ["lanes \(lane)", "counts \(lane) \(depth)"]
+    }
+    for (connection, depth) in Dictionary(grouping: waiting, by: \.lane.connection).mapValues(\.count) {
+      lines.append("depths \(connectionText(connection)) \(depth)")
     }
     for (lane, held) in leases {
       let jobs = held.jobs.map(\.text).joined(separator: ",")
       lines += ["lease \(lane) \(held.fence) \(held.worker) \(jobs)", "leases \(lane) \(held.expires)"]
     }
+    for (connection, lanes) in Dictionary(grouping: leases.keys, by: \.connection) {
+      lines.append("work \(connectionText(connection)) \(lanes.count)")
+    }
     for (connection, phase) in phases { lines += phaseLines(connection, phase) }
-    lines += pausedLanes.map { "paused \($0)" } + (isPaused ? ["paused *"] : [])
-    lines += ready.map { "ready:\($0.value.rawValue) \($0.key)" }
-    return (lines + counterLines).sorted()
+    lines += parkedLanes.map { "parked \($0.key) \($0.value)" }
+    return (lines + orderLines + ruleLines + counterLines).sorted()
   }
 
   private func phaseLines(_ connection: Int64, _ phase: Phase) -> [String] {
-    let name = LaneID(connection: connection, lane: 0).description.prefix(10)
+    let name = connectionText(connection)
     return switch phase {
     case .parked(let until): ["phase \(name) parked", "parked \(name) \(until)"]
     case .half: ["phase \(name) half"]
@@ -61,10 +74,42 @@ extension QueueModel {
     }
   }
 
+  private var orderLines: [String] {
+    var lines: [String] = []
+    for (lane, turn) in ready {
+      let time = String(repeating: "0", count: 16 - "\(turn.time)".count) + "\(turn.time)"
+      let member = "\(turn.jobClass.rawValue)\(connectionText(lane.connection))\(time)\(laneText(lane))"
+      lines += ["ready \(member)", "places \(lane) \(member)"]
+    }
+    for (jobClass, connections) in turns {
+      lines += connections.map { "turns:\(jobClass.rawValue) \(connectionText($0.key)) \($0.value)" }
+    }
+    lines += clocks.map { "virtual \($0.key.rawValue) \($0.value)" }
+    lines += laneClocks.map { "virtual \($0.key.jobClass.rawValue):\(connectionText($0.key.connection)) \($0.value)" }
+    lines += ends.map { "virtual \($0.key.jobClass.rawValue)\(connectionText($0.key.connection)) \($0.value)" }
+    return lines
+  }
+
+  private var ruleLines: [String] {
+    guard let rules else { return [] }
+    var lines = ["rules version \(rules.version)", "rules cap:* \(rules.mostLanes)"]
+    if rules.isPaused { lines.append("rules pause:* 1") }
+    for (connection, rule) in rules.connections {
+      if let cap = rule.mostLanes { lines.append("rules cap:\(connectionText(connection)) \(cap)") }
+      if rule.weight != 1 { lines.append("rules weight:\(connectionText(connection)) \(rule.weight)") }
+    }
+    for (lane, rule) in rules.lanes {
+      if rule.isPaused { lines.append("rules pause:\(lane) 1") }
+      if rule.weight != 1 { lines.append("rules weight:\(lane) \(rule.weight)") }
+    }
+    return lines
+  }
+
   private var counterLines: [String] {
     var counters = totals
-    for job in waiting { counters["waiting:\(job.jobClass.rawValue)", default: 0] += 1 }
-    counters["leased"] = leases.values.reduce(0) { $0 + $1.jobs.count }
+    for job in waiting { counters["waiting:\(job.jobClass.rawValue)\(job.text.suffix(1))", default: 0] += 1 }
+    for job in delayed.keys { counters["delayed:\(job.text.suffix(1))", default: 0] += 1 }
+    for job in leases.values.flatMap(\.jobs) { counters["leased:\(job.text.suffix(1))", default: 0] += 1 }
     return counters.filter { $0.value != 0 }.map { "counters \($0.key) \($0.value)" }
   }
 }

@@ -45,7 +45,7 @@ struct SettleTests {
   @Test func jobsOfAnotherEpochAreNotTakenIn() async throws {
     try await QueueBench.run { bench async throws in
       let known = try await bench.queue.epoch() ?? 0
-      let job = QueuedJob(number: 1, lane: .a, jobClass: .bulk)
+      let job = QueuedJob(number: 1, lane: .a, jobClass: .bulk, kind: .sync)
       await #expect(throws: JobQueueError.self) { _ = try await bench.queue.enqueue([job], epoch: known + 1) }
       #expect(try await bench.isEmpty())
     }
@@ -99,17 +99,17 @@ struct SettleTests {
       let lease = try await bench.lease(limit: 2)
       try await bench.queue.settle(lease, [1: .again(after: .seconds(5))])
       _ = try await bench.lease(limit: 1)  // 2 is leased, 1 delayed, 3 waits
-      let jobs = (1...4).map { QueuedJob(number: $0, lane: .a, jobClass: .bulk) }
+      let jobs = (1...4).map { QueuedJob(number: $0, lane: .a, jobClass: .bulk, kind: .sync) }
       let (added, known) = try await bench.queue.enqueue(jobs)
       #expect(added == 1 && known == 3)
-      let later = (1...4).map { QueuedJob(number: $0, lane: .a, jobClass: .bulk, delay: .seconds(9)) }
+      let later = (1...4).map { QueuedJob(number: $0, lane: .a, jobClass: .bulk, kind: .sync, delay: .seconds(9)) }
       #expect(try await bench.queue.enqueue(later).added == 0)
     }
   }
 
   @Test func enqueueTakesMoreThanABatch() async throws {
     try await QueueBench.run { bench async throws in
-      let jobs = (1...2500).map { QueuedJob(number: $0, lane: $0 % 2 == 0 ? .a : .b, jobClass: .bulk) }
+      let jobs = (1...2500).map { QueuedJob(number: $0, lane: $0 % 2 == 0 ? .a : .b, jobClass: .bulk, kind: .sync) }
       #expect(try await bench.queue.enqueue(jobs).added == 2500)
       #expect(try await bench.lease(limit: 5000).jobs.count == 1000)
     }
@@ -118,15 +118,16 @@ struct SettleTests {
   @Test func removedJobIsGone() async throws {
     try await QueueBench.run { bench async throws in
       let (one, two) = (
-        QueuedJob(number: 1, lane: .a, jobClass: .bulk), QueuedJob(number: 2, lane: .a, jobClass: .bulk)
+        QueuedJob(number: 1, lane: .a, jobClass: .bulk, kind: .sync),
+        QueuedJob(number: 2, lane: .a, jobClass: .bulk, kind: .sync)
       )
-      let later = QueuedJob(number: 3, lane: .a, jobClass: .bulk, delay: .seconds(1))
+      let later = QueuedJob(number: 3, lane: .a, jobClass: .bulk, kind: .sync, delay: .seconds(1))
       _ = try await bench.queue.enqueue([one, two, later])
-      #expect(try await bench.queue.remove(one))
-      #expect(try await bench.queue.remove(later))
-      #expect(try await bench.queue.remove(later) == false)
+      #expect(try await bench.queue.cancel(one))
+      #expect(try await bench.queue.cancel(later))
+      #expect(try await bench.queue.cancel(later) == false)
       #expect(try await bench.lease().jobs == [2])
-      #expect(try await bench.queue.remove(two) == false)
+      #expect(try await bench.queue.cancel(two) == false)
     }
   }
 }

@@ -1,49 +1,54 @@
--- The rules for lanes: when one may be taken, and how its jobs are counted. Needs shard.lua in front.
+-- The rules for lanes: which may be taken, whose turn it is, and how jobs are counted. Needs shard.lua in front.
+-- The order is start-time fair queueing (Goyal, Vin, Cheng 1996), twice: connections among each other, and the lanes of
+-- a connection. What comes new starts just after what was taken last, or where its own last batch ended: a batch moves
+-- its connection and its lane on by 1000 a job, divided by their weights. Nobody saves up turns by being idle.
 
--- True if nobody may take the lane: it is leased, paused, parked, or another lane probes its connection.
-local function held(lane)
-  local phase = call('HGET', PHASE, lane:sub(1, 10))
-  return (phase and phase ~= 'half') or call('ZSCORE', LEASES, lane) or call('SISMEMBER', PAUSED, lane) == 1
+local function rule(name, subject) return call('HGET', RULES, name .. subject) end
+-- Where a lane or connection starts that did not wait: `ended` is the end of its last batch.
+local function start(clock, ended) return math.max((call('HGET', VIRTUAL, clock) or -1) + 1, ended or 0) end
+local function cost(jobs, subject) return math.ceil(#jobs * 1000 / (rule('weight:', subject) or 1)) end
+-- The first member that begins with these digits.
+local function first(key, digits) return call('ZRANGEBYLEX', key, '[' .. digits, '(' .. digits .. ':', 'LIMIT', 0, 1)[1] end
+-- True if no lane of the connection may be taken: it is parked, being tried, or has as many lanes in work as it may.
+local function closed(connection)
+  local phase = call('HGET', PHASE, connection)
+  if phase and phase ~= 'half' then return true end
+  local cap = connection ~= '0000000000' and (rule('cap:', connection) or rule('cap:', '*'))
+  return cap and tonumber(call('HGET', WORK, connection) or 0) >= tonumber(cap)
 end
 -- One token wakes one worker; a few are enough, because a lease that leaves work behind adds the next.
 local function wake(class, most)
   if not quiet and call('LLEN', WAKE[class]) < most then call('LPUSH', WAKE[class], 1) end
 end
--- Puts the lane where it belongs: among the ready of its highest waiting class, or nowhere. Its virtual time is what
--- it has earned in that class, but not before those who waited: nobody saves up turns by being idle.
-local function offer(lane, class, earned)
-  local head = call('ZRANGEBYLEX', WAITING, '[' .. lane, '(' .. lane .. ':', 'LIMIT', 0, 1)[1]
-  local highest = head and not held(lane) and head:sub(22, 22)
-  for other, key in pairs(READY) do if other ~= highest then call('ZREM', key, lane) end end
-  if not highest then return end
-  local time = math.max((call('HGET', VIRTUAL, highest) or 0) + 1, class == highest and earned or 0)
-  if call('ZADD', READY[highest], 'NX', time, lane) == 1 then wake(highest, 4) end
+-- Gives the connection its turn in each class in which it has ready lanes. `fresh` is the class of a new ready lane.
+local function open(connection, fresh)
+  local shut = closed(connection)
+  for class, key in pairs(TURNS) do
+    if shut or not first(READY, class .. connection) then
+      call('ZREM', key, connection)
+    elseif call('ZADD', key, 'NX', start(class, call('HGET', VIRTUAL, class .. connection)), connection) == 1
+      or fresh == class then
+      wake(class, 4)
+    end
+  end
 end
-local function offer_all(connection)
-  local lanes = call('ZRANGEBYLEX', LANES, '[' .. connection .. '.', '(' .. connection .. '/')
-  for _, lane in ipairs(lanes) do offer(lane) end
-end
--- Counts `jobs` in or out; `change` is 'ZADD' or 'ZREM'. Returns how many were really added or removed.
-local function move(change, lane, jobs)
-  local sorted, total, sign = {}, 0, change == 'ZADD' and 1 or -1
-  for _, job in ipairs(jobs) do
-    local class = job:sub(1, 1)
-    local list = sorted[class] or {}
-    if sign == 1 then list[#list + 1] = 0 end
-    list[#list + 1] = lane .. job
-    sorted[class] = list
+-- Puts the lane among the ready of its highest waiting class; or nowhere, if it is leased, parked or paused.
+-- `ended` is the end of its last batch, which was of `class`.
+local function place(lane, class, ended)
+  local number, connection, fresh = lane:sub(12), lane:sub(1, 10)
+  local head = first(WAITING, number)
+  local held = head and (call('ZSCORE', LEASES, lane) or call('ZSCORE', PARKED, lane) or rule('pause:', lane))
+  local highest, old = head and not held and head:sub(11, 11), call('HGET', PLACES, lane)
+  if old and old:sub(1, 1) ~= highest then
+    call('ZREM', READY, old)
+    call('HDEL', PLACES, lane)
   end
-  for class, list in pairs(sorted) do
-    local moved = call(change, WAITING, unpack(list))
-    if moved > 0 then call('HINCRBY', COUNTERS, 'waiting:' .. class, sign * moved) end -- Lua's -0 is no integer
-    total = total + moved
+  if highest and not (old and old:sub(1, 1) == highest) then
+    local time = start(highest .. ':' .. connection, class == highest and ended)
+    local member = highest .. connection .. ('%016.0f'):format(time) .. number
+    call('ZADD', READY, 0, member)
+    call('HSET', PLACES, lane, member)
+    fresh = highest
   end
-  local left = total > 0 and call('HINCRBY', COUNTS, lane, sign * total)
-  if left == 0 then
-    call('HDEL', COUNTS, lane)
-    call('ZREM', LANES, lane)
-  elseif left == total then
-    call('ZADD', LANES, 0, lane)
-  end
-  return total
+  open(connection, fresh)
 end

@@ -1,29 +1,37 @@
 -- The shard: the names of its keys, and its clock. Every transition but establish is run with shard.lua, lane.lua and
 -- holding.lua in front of it, and is given all keys of the shard in this order.
--- A lane is 21 bytes (connection.lane), a job 16 (class digit and number), and lane .. job, as a member of an ordered
--- set, sorts by lane, then class, then age. A connection is the first 10 bytes of a lane.
+-- A lane is 21 bytes: its connection (10 digits), a dot, its number (10 digits, its own among all connections).
+-- A job is 17: class digit, number (15 digits), letter of its kind. So a lane's number .. job, as a member of an
+-- ordered set, sorts by lane, then class, then age.
 --
 --  1 EPOCH    string  set while the shard has a memory; half of every fence
 --  2 SEQUENCE string  the other half: counts leases
 --  3 CLOCK    string  ms that stand for the server's clock; only tests write it
---  4 WAITING  zset    lane .. job, score 0
+--  4 WAITING  zset    number of the lane .. job, score 0
 --  5 LANES    zset    lanes with waiting jobs, score 0
 --  6 COUNTS   hash    lane -> its waiting jobs
---  7 COUNTERS hash    name -> number: waiting:<class>, leased, leases, and jobs by what became of them
---  8 DELAYED  zset    lane .. job -> ms when it waits again
---  9 LEASE    hash    lane -> its lease
--- 10 LEASES   zset    lane -> ms when its lease expires
--- 11 VIRTUAL  hash    class -> virtual time of the lane that was taken last
--- 12 PHASE    hash    connection -> 'parked', 'half' (its next batch is a probe), or the lane that probes
--- 13 PARKED   zset    parked connection -> ms when it may be tried
--- 14 PAUSED   set     paused lanes, and '*' for the whole queue
--- 15 READY    zset    three, by class: lane that may be taken -> its virtual time
--- 18 WAKE     list    three, by class: tokens that wake a worker
+--  7 DEPTHS   hash    connection -> its waiting jobs
+--  8 COUNTERS hash    name -> number: waiting:<class><kind>, leased:<kind>, delayed:<kind>, and totals
+--  9 DELAYED  zset    lane .. job -> ms when it waits again
+-- 10 LEASE    hash    lane -> its lease
+-- 11 LEASES   zset    lane -> ms when its lease expires
+-- 12 WORK     hash    connection -> its leased lanes
+-- 13 PHASE    hash    connection -> 'parked', 'half' (its next batch is a probe), or the lane that probes
+-- 14 PARKED   zset    parked connection or lane -> ms when it may be tried
+-- 15 RULES    hash    the operators' word: version, pause:<lane or *>, weight:<lane or connection>, cap:<connection or *>
+-- 16 READY    zset    class .. connection .. virtual time (16 digits) .. number of a lane that may be taken, score 0
+-- 17 PLACES   hash    lane -> its member in READY
+-- 18 VIRTUAL  hash    virtual times: <class>, <class><connection>, <class>:<connection>; see lane.lua
+-- 19 SAMPLES  list    the totals of the last minute, newest first
+-- 20 WORKERS  zset    worker -> ms of its last beat
+-- 21 BEATS    hash    worker -> what it said of itself
+-- 22 TURNS    zset    three, by class: connection with a lane that may be taken -> its virtual time
+-- 25 WAKE     list    three, by class: tokens that wake a worker
 local call = redis.call
-local EPOCH, SEQUENCE, CLOCK, WAITING, LANES, COUNTS, COUNTERS, DELAYED, LEASE, LEASES, VIRTUAL, PHASE, PARKED, PAUSED
-  = unpack(KEYS, 1, 14)
-local READY = {['0'] = KEYS[15], ['1'] = KEYS[16], ['2'] = KEYS[17]}
-local WAKE = {['0'] = KEYS[18], ['1'] = KEYS[19], ['2'] = KEYS[20]}
+local EPOCH, SEQUENCE, CLOCK, WAITING, LANES, COUNTS, DEPTHS, COUNTERS, DELAYED, LEASE, LEASES, WORK, PHASE, PARKED,
+  RULES, READY, PLACES, VIRTUAL, SAMPLES, WORKERS, BEATS = unpack(KEYS, 1, 21)
+local TURNS = {['0'] = KEYS[22], ['1'] = KEYS[23], ['2'] = KEYS[24]}
+local WAKE = {['0'] = KEYS[25], ['1'] = KEYS[26], ['2'] = KEYS[27]}
 local quiet = false -- true: whoever calls takes the next lane itself, nobody needs to be woken
 if not call('GET', EPOCH) then return redis.error_reply('EPOCHLOST the queue has no memory') end
 
@@ -31,4 +39,13 @@ if not call('GET', EPOCH) then return redis.error_reply('EPOCHLOST the queue has
 local function now()
   local fixed, time = call('GET', CLOCK), call('TIME')
   return fixed and tonumber(fixed) or time[1] * 1000 + math.floor(time[2] / 1000)
+end
+-- Counts `jobs` under name .. class .. kind, or without the class, with this sign.
+local function count(name, jobs, sign, first)
+  local tally = {}
+  for _, job in ipairs(jobs) do
+    local label = (first and job:sub(1, 1) or '') .. job:sub(17, 17)
+    tally[label] = (tally[label] or 0) + sign
+  end
+  for label, change in pairs(tally) do call('HINCRBY', COUNTERS, name .. label, change) end
 end

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Metadata
+import Platform
 
 extension JobState: ExpressibleByArgument {}
 extension JobKind: ExpressibleByArgument {}

@@ -38,13 +38,22 @@ struct JobWhereabouts {
     switch place {
     case .absent: "Redis does not have it: a scheduler enqueues it again"
     case .delayed(let rest): "it is tried again in \(DurationText.rounded(rest)), attempt \(job.attempt + 1)"
-    case .leased(let worker): "its lane was just leased by \(worker)"
-    case .waiting(let ahead, let worker, let phase, let isPaused):
-      [
-        isPaused ? "its lane is paused" : nil, phase.map(describe),
-        worker.map { "its lane is busy with \($0)" }, "\(ahead) jobs of its lane come first",
-      ].compactMap(\.self).joined(separator: "; ")
+    case .leased(let worker, let since):
+      "its batch was leased by \(worker) \(DurationText.rounded(since)) ago"
+    case .waiting(let waiting): describe(waiting)
     }
+  }
+
+  private func describe(_ waiting: JobPlace.Waiting) -> String {
+    let atCap = waiting.mostLanes.map { waiting.lanesInWork >= $0 } ?? false
+    return [
+      waiting.isQueuePaused ? "the queue is paused" : nil, waiting.isLanePaused ? "its lane is paused" : nil,
+      waiting.phase.map(describe),
+      waiting.laneParkedFor.map { "its lane is parked and tried again in \(DurationText.rounded($0))" },
+      waiting.holder.map { "its lane is busy with \($0.worker) since \(DurationText.rounded($0.since))" },
+      atCap ? "\(waiting.lanesInWork) lanes of its connection are in work, as many as may" : nil,
+      "\(waiting.ahead) jobs of its lane come first",
+    ].compactMap(\.self).joined(separator: "; ")
   }
 
   private func describe(_ phase: ConnectionPhase) -> String {

@@ -31,7 +31,8 @@ struct QueueStatsCommand: AsyncParsableCommand {
       let stats = try await settings.withQueue { try await $0.stats() }
       let backlog = try await metadata.read { try await $0.backlog() }
       switch by {
-      case .lane: try common.output.list(lanes(stats, backlog), empty: "no lane has unfinished jobs")
+      case .lane: let depths = try await settings.withQueue { try await $0.lanes() }
+        try common.output.list(lanes(stats, depths, backlog), empty: "no lane has unfinished jobs")
       case .connection:
         let known = try await metadata.read { try await $0.connections() }
         try common.output.list(connections(stats, backlog, known), empty: "there are no connections")
@@ -65,10 +66,10 @@ struct QueueStatsCommand: AsyncParsableCommand {
     ]
   }
 
-  private func lanes(_ stats: QueueStats, _ backlog: [LaneBacklog]) -> [OutputRecord] {
-    let depths = Dictionary(stats.lanes.map { ($0.lane.lane, $0.waiting) }, uniquingKeysWith: +)
+  private func lanes(_ stats: QueueStats, _ depths: [LaneDepth], _ backlog: [LaneBacklog]) -> [OutputRecord] {
+    let depths = Dictionary(depths.map { ($0.lane.lane, $0.waiting) }, uniquingKeysWith: +)
     let leases = Dictionary(stats.leases.map { ($0.lane.lane, $0) }, uniquingKeysWith: { first, _ in first })
-    let paused = Set(stats.pausedLanes.map(\.lane))
+    let paused = Set(stats.rules.lanes.filter(\.value.isPaused).map(\.key.lane))
     return backlog.map { lane in
       [
         "lane": .text("\(lane.connection)/\(lane.database ?? lane.kind.rawValue)"), "lane_id": .integer(lane.lane),
@@ -83,8 +84,8 @@ struct QueueStatsCommand: AsyncParsableCommand {
     _ stats: QueueStats, _ backlog: [LaneBacklog], _ known: [Connection]
   ) -> [OutputRecord] {
     known.map { target in
-      let waiting = stats.waitingByConnection[target.id] ?? 0
-      let phase = stats.phases[target.id]
+      let waiting = stats.connections[target.id]?.waiting ?? 0
+      let phase = stats.connections[target.id]?.phase
       return [
         "connection": .text(target.name), "state": .text(target.state.rawValue), "waiting": .count(waiting),
         "parked": .count(phase == nil ? 0 : waiting), "phase": .text(phase.map(Self.word) ?? "open"),

@@ -43,6 +43,6 @@ extension Job {
     let connection = lane.kind == .governance ? 0 : lane.connection
     return QueuedJob(
       number: id, lane: LaneID(connection: connection, lane: lane.id),
-      jobClass: .init(rawValue: jobClass.rawValue) ?? .bulk)
+      jobClass: .init(rawValue: jobClass.rawValue) ?? .bulk, kind: kind)
   }
 }

@@ -1,0 +1,33 @@
+import FoundationEssentials
+import Platform
+
+/// What a worker says of itself every few seconds; nothing depends on it but the view of operators.
+package struct WorkerBeat: Sendable, Codable, Equatable {
+  package var name: String
+  package var host: String
+  package var processID: Int32
+  /// RFC 3339.
+  package var startedAt: String
+  package var version: String
+  package var concurrency: Int
+  package var classes: [String]
+
+  package init(
+    name: String, host: String, processID: Int32, startedAt: String, version: String, concurrency: Int,
+    classes: [String]
+  ) {
+    self.name = name
+    self.host = host
+    self.processID = processID
+    self.startedAt = startedAt
+    self.version = version
+    self.concurrency = concurrency
+    self.classes = classes
+  }
+}
+
+package struct WorkerStatus: Sendable {
+  package let beat: WorkerBeat
+  /// Since its last beat.
+  package let silence: Duration
+}

@@ -1,0 +1,113 @@
+import Foundation
+import JobQueue
+import RedisTestKit
+import Testing
+
+/// A rule of a script, broken. The model test must notice each of them, or it would not notice a mistake either.
+struct Mutation: Sendable, CustomStringConvertible {
+  let file: String
+  let rule: String
+  let broken: String
+
+  init(_ file: String, _ rule: String, _ broken: String) { (self.file, self.rule, self.broken) = (file, rule, broken) }
+
+  var description: String { "\(file): \(rule) → \(broken.isEmpty ? "nothing" : broken)" }
+
+  /// The scripts with this rule broken; nil if no script has the rule any more.
+  var scripts: QueueScripts? {
+    var isApplied = false
+    let scripts = QueueScripts { name, text in
+      guard name == file, text.contains(rule) else { return text }
+      isApplied = true
+      return text.replacingOccurrences(of: rule, with: broken)
+    }
+    return isApplied ? scripts : nil
+  }
+}
+
+@Suite(.timeLimit(.minutes(5)))
+struct MutationTests {
+  @Test(arguments: Mutation.all) func brokenRuleIsNoticed(mutation: Mutation) async throws {
+    let scripts = try #require(mutation.scripts, "no script has this rule any more")
+    try await PrivateRedis.run { redis async throws in
+      for seed in UInt64(1)...4 {
+        let flush = redis.client()
+        _ = try await flush.send(["FLUSHALL"])
+        await flush.close()
+        var run = ModelRun(redis: redis, seed: seed, scripts: scripts)
+        do { try await run.run(steps: 400, seed: seed) } catch is Divergence { return }
+      }
+      Issue.record("nothing noticed this mutation: \(mutation)")
+    }
+  }
+}
+
+extension Mutation {
+  static let all: [Mutation] = [
+    // Nothing is lost, nothing is twice.
+    Mutation("enqueue", "if call('GET', EPOCH) ~= ARGV[1] then", "if false then"),
+    Mutation("enqueue", "if most > 0 and", "if false and"),
+    Mutation("enqueue", "+ call('ZCARD', DELAYED) >= most", ">= most"),
+    Mutation("enqueue", "known[job] = known[job] or call('ZSCORE', DELAYED, lane .. job)", ""),
+    Mutation("enqueue", "known[job], lease.again = true, lease.again or {}", "lease.again = lease.again or {}"),
+    Mutation("enqueue", "lease.again[job] = true", ""),
+    Mutation("holding", "move('ZADD', lane, back)", ""),
+    Mutation("settle", "or (lease.again and lease.again[job])", ""),
+    Mutation("settle", "late[#late + 1] = job", ""),
+    Mutation("settle", "time + delay", "time"),
+    Mutation("due", "move('ZADD', lane, jobs)", ""),
+    Mutation("due", "call('ZREM', DELAYED, member)", ""),
+    Mutation("due", "finish(lane, lease, lease.jobs, false)", "finish(lane, lease, {}, false)"),
+    Mutation("lease", "move('ZREM', lane, taken)", ""),
+    Mutation("cancel", "move('ZREM', ARGV[1], {ARGV[2]})", ""),
+    Mutation("establish", "if current >= epoch then", "if false then"),
+    Mutation("establish", "if not kept[index] then", "if index ~= 4 and not kept[index] then"),
+    Mutation("establish", "[15] = true, ", ""),
+    // One worker a lane, by its fence.
+    Mutation("holding", "lease.epoch == epoch and ", ""),
+    Mutation("holding", " and lease.sequence == tonumber(sequence)", ""),
+    Mutation("lease", "call('INCR', SEQUENCE)", "call('GET', SEQUENCE) or 1"),
+    Mutation("lane", "call('ZSCORE', LEASES, lane) or ", ""),
+    Mutation("lease", "time + ARGV[3], lane", "time, lane"),
+    Mutation("extend", "now() + ARGV[4]", "now()"),
+    Mutation(
+      "due", "'-inf', time, 'LIMIT', 0, 10)) do\n    local lease",
+      "'-inf', time + 1, 'LIMIT', 0, 10)) do\n    local lease"),
+    // What is parked or paused is not taken.
+    Mutation("lane", "call('ZSCORE', PARKED, lane) or ", ""),
+    Mutation("lane", " or rule('pause:', lane)", ""),
+    Mutation("lane", "if phase and phase ~= 'half' then return true end", ""),
+    Mutation("lease", "if half then call('HSET', PHASE, connection, lane) end", ""),
+    Mutation("lease", "and not paused", ""),
+    Mutation("holding", "if well then", "if true then"),
+    Mutation("settle", "well = well or", "well = false and"),
+    Mutation("settle", "or outcome == 'discarded'", ""),
+    Mutation("holding", "call('HSET', PHASE, subject, 'half')", "call('HDEL', PHASE, subject)"),
+    Mutation("holding", "call('ZREM', PARKED, subject)", ""),
+    Mutation("park", "  open(subject)", ""),
+    Mutation("park", "if ARGV[3] and not lease then", "if false then"),
+    Mutation("rules", "if tonumber(rule('version', '') or -1) >= tonumber(ARGV[1]) then return 0 end", ""),
+    Mutation("rules", "for lane in pairs(lanes) do place(lane) end", ""),
+    Mutation("rules", "for connection in pairs(connections) do open(connection) end", ""),
+    // Whose turn it is.
+    Mutation("lane", ">= tonumber(cap)", "> tonumber(cap)"),
+    Mutation("lane", "(call('HGET', VIRTUAL, clock) or -1) + 1", "0"),
+    Mutation("lane", ", ended or 0)", ", 0)"),
+    Mutation("lane", "/ (rule('weight:', subject) or 1)", ""),
+    Mutation("lease", "turn + cost(jobs, connection)", "turn"),
+    Mutation("lease", "began + cost(jobs, lane)", "began"),
+    Mutation("lease", "math.max(turn, call('HGET', VIRTUAL, class) or 0)", "turn"),
+    Mutation("lease", "if calls == 0 then order = classes:reverse()", "if false then"),
+    Mutation("lease", "limit - math.floor(limit / 8)", "limit"),
+    Mutation(
+      "lease", "for digit in classes:gmatch('.') do take(", "for digit in classes:reverse():gmatch('.') do take("),
+    Mutation("holding", "place(lane, lease.class, lease.ended)", "place(lane)"),
+    Mutation(
+      "holding", "if call('HINCRBY', WORK, connection, -1) == 0", "if call('HINCRBY', WORK, connection, 0) == 0"),
+    // Counters equal a recount.
+    Mutation("holding", "count('leased:', lease.jobs, -1)", ""),
+    Mutation("holding", "count('waiting:', jobs, sign, true)", ""),
+    Mutation("cancel", "count('delayed:', {ARGV[2]}, -1)", ""),
+    Mutation("due", "call('HINCRBY', COUNTERS, 'reaped', #lease.jobs)", ""),
+  ]
+}
