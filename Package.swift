@@ -106,7 +106,10 @@ let package = Package(
       [
         "LakebaseStandIn", "Databricks", "HTTP", "LocalServers", "Postgres", "Platform", nioCore, nioPosix, logging,
       ]),
-    tests("JobQueueTests", ["JobQueue", "Redis", "RedisTestKit", "Platform", logging]),
+    .target(
+      name: "QueueModelKit", dependencies: ["JobQueue", "Platform"], path: "Tests/QueueModelKit",
+      swiftSettings: strict),
+    tests("JobQueueTests", ["JobQueue", "QueueModelKit", "Redis", "RedisTestKit", "Platform", logging]),
     .target(
       name: "SluiceTestKit",
       dependencies: ["LocalServers", "Metadata", "Enforcement", "Postgres", "Platform", "Governance", logging],
@@ -121,7 +124,8 @@ let package = Package(
         "Postgres", "Platform", logging, lifecycle,
       ]),
     tests(
-      "SimulationTests", ["Cluster", "JobQueue", "Metadata", "Enforcement", "Databricks", "Platform", logging]),
+      "SimulationTests",
+      ["Cluster", "JobQueue", "QueueModelKit", "Metadata", "Enforcement", "Databricks", "Platform", logging]),
     tests(
       "CommandLineTests",
       [

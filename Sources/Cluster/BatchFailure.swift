@@ -29,8 +29,11 @@ extension BatchRun {
     let failure = Targets.classify(midway: error)
     switch failure.disposition {
     case .cancelled: try await queue.release(lease)
-    case .locked: try await decide(lease, failure) { _ in .snoozed(configuration.databaseRetry) }
-    case .databaseGone: try await decide(lease, failure) { _ in .snoozed(configuration.databaseRetry) }
+    case .locked: try await parkLane(lease, "locked", atLeast: .zero, failure)
+    case .databaseGone:
+      // Only a sync, which knows databases by OID, can tell whether it was renamed or dropped.
+      try await ledger.submitSync(of: lease.lane.connection)
+      try await parkLane(lease, "database gone", atLeast: configuration.databaseRetry, failure)
     case .databaseClosed:
       // A revoke is worth waiting for until somebody opens the database; whoever waits for the rest is told at once.
       try await decide(lease, failure) { job in
@@ -77,29 +80,39 @@ extension BatchRun {
     try await queue.park(connection: lease.lane.connection, for: pause, releasing: lease)
   }
 
-  /// The lane's database cannot be connected to. If it is not there by its name, only a sync, which knows databases by
-  /// OID, can tell whether it was renamed or dropped: it is asked for, and nothing is decided until then.
+  /// Nothing of this lane can run now, and the connection's other lanes can: whatever waits in it keeps its place.
+  private func parkLane(_ lease: Lease, _ reason: String, atLeast pause: Duration, _ failure: TargetError) async throws
+  {
+    let count = laneFailures.note(lease.lane)
+    let pause = max(pause, surroundings.delay(configuration.parkBackoff, failures: count))
+    Counter(label: MetricName.parks, dimensions: [("reason", reason)]).increment()
+    logger.info(
+      "lane parked for a moment",
+      metadata: ["lane": "\(lease.lane)", "seconds": "\(pause.inSeconds)", "error": "\(failure.message)"])
+    try await queue.park(lane: lease.lane, for: pause, releasing: lease)
+  }
+
+  /// The instance answers, and this lane's database does not let us in.
   private func decide(
     _ lease: Lease, _ failure: TargetError, _ outcome: @escaping @Sendable (ClaimedJob) -> JobResult.Outcome
   ) async throws {
     let (claim, results, states) = try await ledger.decide(
-      lease.jobs, fence: lease.fence, worker: configuration.name,
-      syncing: failure.disposition == .databaseGone ? lease.lane.connection : nil
+      lease.jobs, fence: lease.fence, worker: configuration.name
     ) { JobResult(id: $0.id, outcome: outcome($0), error: failure.message, remedy: failure.remedy) }
     try await queue.settle(lease, settlements(claim, results, states))
   }
 }
 
-/// How often each connection could not be reached in a row, as this worker saw it.
-final class ConnectionFailures: Sendable {
-  private let counts = Mutex<[Int64: Int]>([:])
+/// How often each connection or lane could not be worked in a row, as this worker saw it.
+final class FailureCounts<Subject: Hashable & Sendable>: Sendable {
+  private let counts = Mutex<[Subject: Int]>([:])
 
-  func note(_ connection: Int64) -> Int {
+  func note(_ subject: Subject) -> Int {
     counts.withLock { counts in
-      counts[connection, default: 0] += 1
-      return counts[connection, default: 0]
+      counts[subject, default: 0] += 1
+      return counts[subject, default: 0]
     }
   }
 
-  func reset(_ connection: Int64) { counts.withLock { _ = $0.removeValue(forKey: connection) } }
+  func reset(_ subject: Subject) { counts.withLock { _ = $0.removeValue(forKey: subject) } }
 }

@@ -17,7 +17,8 @@ struct BatchRun: Sendable {
   let surroundings: any Surroundings
   let pace: BatchPace
   let logger: Logger
-  let failures = ConnectionFailures()
+  let failures = FailureCounts<Int64>()
+  let laneFailures = FailureCounts<LaneID>()
 
   func run(_ lease: Lease) async {
     let started = surroundings.now
@@ -57,6 +58,7 @@ struct BatchRun: Sendable {
       let started = surroundings.now
       do {
         results = try await open.run(claim.claimed)
+        laneFailures.reset(lease.lane)
         // A sync takes as long as its database is large, which says nothing about the next batch.
         if !claim.claimed.contains(where: { $0.kind == .sync }) {
           pace.note(claim.claimed.count, took: started.duration(to: surroundings.now))

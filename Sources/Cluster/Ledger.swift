@@ -12,14 +12,12 @@ package protocol Ledger: Sendable {
   /// Writes results under the fence and returns the state of each job whose result was accepted; the others were stale.
   func settle(_ results: [JobResult], fence: Fence) async throws -> [Int64: JobState]
   /// Claims jobs and settles them at once, without a run.
-  ///
-  /// - Parameter connection: a connection to be synced besides.
   func decide(
-    _ jobs: [Int64], fence: Fence, worker: String, syncing connection: Int64?,
-    _ result: @escaping @Sendable (ClaimedJob) -> JobResult
+    _ jobs: [Int64], fence: Fence, worker: String, _ result: @escaping @Sendable (ClaimedJob) -> JobResult
   ) async throws -> (claim: Claim, results: [JobResult], states: [Int64: JobState])
   /// Gives claimed jobs back as if they had not been claimed.
   func release(_ jobs: [Int64], fence: Fence) async throws
+  func submitSync(of connection: Int64) async throws
   /// Reports how a connection is; it never overrides what an operator decided.
   func report(_ state: Connection.State, of connection: Int64, reason: String?) async throws
 
@@ -76,20 +74,22 @@ extension MetadataDatabase: Ledger {
   }
 
   package func decide(
-    _ jobs: [Int64], fence: Fence, worker: String, syncing connection: Int64?,
-    _ result: @escaping @Sendable (ClaimedJob) -> JobResult
+    _ jobs: [Int64], fence: Fence, worker: String, _ result: @escaping @Sendable (ClaimedJob) -> JobResult
   ) async throws -> (claim: Claim, results: [JobResult], states: [Int64: JobState]) {
     try await transaction { session in
       let claim = try await session.claim(jobs, fence: fence, worker: worker)
       let results = claim.claimed.map(result)
       let states = try await session.settle(results, fence: fence, retryLimit: retryLimit)
-      if let connection { _ = try await session.submitSync(of: connection) }
       return (claim, results, states)
     }
   }
 
   package func release(_ jobs: [Int64], fence: Fence) async throws {
     try await transaction { try await $0.release(jobs, fence: fence) }
+  }
+
+  package func submitSync(of connection: Int64) async throws {
+    _ = try await transaction { try await $0.submitSync(of: connection) }
   }
 
   package func report(_ state: Connection.State, of connection: Int64, reason: String?) async throws {

@@ -21,6 +21,7 @@ package protocol WorkQueue: Sendable {
   func settle(_ lease: Lease, _ settlements: [Int64: Settlement]) async throws(JobQueueError)
   func extend(_ lease: Lease) async throws(JobQueueError) -> Bool
   func park(connection: Int64, for duration: Duration, releasing lease: Lease?) async throws(JobQueueError)
+  func park(lane: LaneID, for duration: Duration, releasing lease: Lease?) async throws(JobQueueError)
   @discardableResult func wake(connection: Int64) async throws(JobQueueError) -> Bool
   func waitForWork(atMost longest: Duration, classes: Set<JobClass>) async
 }

@@ -24,7 +24,7 @@ package struct WorkerConfiguration: Sendable {
   /// After this many failures to reach it in a row a connection is reported as unhealthy.
   package var unhealthyAfter = 3
 
-  /// How long jobs rest whose database cannot be connected to, while a sync finds out what became of it.
+  /// How long a lane parks at least whose database is not there, while a sync finds out what became of it.
   package var databaseRetry: Duration = .seconds(5)
 
   package init(name: String) { self.name = name }

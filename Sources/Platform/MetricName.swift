@@ -6,7 +6,7 @@ package enum MetricName {
   package static let jobsStale = "sluice_jobs_stale_total"
   /// Jobs discarded because their workers vanished too often.
   package static let jobsPoisoned = "sluice_jobs_poisoned_total"
-  /// Connections parked; dimension `reason`.
+  /// Connections and lanes parked; dimension `reason`.
   package static let parks = "sluice_connection_parks_total"
   /// Leases that a worker lost while it worked.
   package static let leasesLost = "sluice_leases_lost_total"

@@ -24,7 +24,7 @@ struct ClusterBench: Sendable {
 
   static func run(
     metadataServer: TestServer? = nil, targetServer: TestServer? = nil, leaseTTL: Duration = .seconds(5),
-    _ body: @Sendable (ClusterBench) async throws -> Void
+    lockTimeout: Duration = .seconds(5), _ body: @Sendable (ClusterBench) async throws -> Void
   ) async throws {
     let directory = "/tmp/sluice-tests-\(getpid())-redis-\(UInt32.random(in: 0 ... .max))"
     let redis = try await PrivateRedis.start(.init(directory: directory, appendOnly: false))
@@ -35,7 +35,8 @@ struct ClusterBench: Sendable {
       client: clients[0], wakeClient: clients[1],
       configuration: .init(leaseTTL: leaseTTL, longestWait: .milliseconds(500)))
     do {
-      try await Bench.run(metadataServer: metadataServer, targetServer: targetServer) { bench in
+      try await Bench.run(metadataServer: metadataServer, targetServer: targetServer, lockTimeout: lockTimeout) {
+        bench in
         try await body(ClusterBench(bench: bench, redis: redis, queue: queue))
       }
       await close(redis, clients)

@@ -117,6 +117,34 @@ struct OutageTests {
     }
   }
 
+  /// As by a worker that was cut off in the middle of its transaction.
+  @Test func aLaneWhoseLockIsHeldParksAloneAndSpendsNoAttempt() async throws {
+    try await ClusterBench.run(lockTimeout: .milliseconds(200)) { cluster in
+      let other = cluster.target.otherDatabase
+      try await cluster.target.createSchema("hr", in: other)
+      try await cluster.target.createTables(["hr.people"], in: other)
+      let ana = try await cluster.bench.makeSales()
+      let blocker = try await cluster.target.server.admin(cluster.target.database)
+      try await blocker.execute("begin; select pg_advisory_xact_lock(\(0x534C_5549), 2)")
+      let held = try await cluster.bench.subscribe(ana, to: ["sales.orders", "sales.items"])
+      try await cluster.running([cluster.scheduler(), cluster.worker { $0.concurrency = 1 }]) {
+        try await cluster.wait("the lane did not park twice") {
+          guard try await cluster.queue.epoch() != nil else { return false }
+          return try await cluster.queue.stats().totals.returned >= 2 * held.count
+        }
+        let free = try await cluster.bench.subscribe(ana, to: ["hr.people"], in: other)[0]
+        try await cluster.wait("the other lane waits too") {
+          try await cluster.bench.job(free.id).state == .completed
+        }
+        for job in held { #expect(try await cluster.bench.job(job.id).attempt == 0) }
+        try await blocker.execute("commit")
+        try await cluster.waitForAll()
+      }
+      await blocker.close()
+      for job in held { #expect(try await cluster.bench.job(job.id).state == .completed) }
+    }
+  }
+
   @Test func aDatabaseThatIsGoneDiscardsItsJobsAndSyncsTheConnection() async throws {
     try await ClusterBench.run { cluster in
       let other = cluster.target.otherDatabase

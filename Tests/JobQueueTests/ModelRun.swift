@@ -1,5 +1,6 @@
 import JobQueue
 import Platform
+import QueueModelKit
 import Redis
 import RedisTestKit
 

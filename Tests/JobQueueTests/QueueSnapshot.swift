@@ -1,4 +1,5 @@
 import JobQueue
+import QueueModelKit
 import Redis
 
 /// All that Redis keeps of a shard, as sorted lines: the model writes the same lines, so a difference reads as a diff.

@@ -38,14 +38,12 @@ struct LedgerClient: Ledger {
   }
 
   func decide(
-    _ jobs: [Int64], fence: Fence, worker: String, syncing connection: Int64?,
-    _ result: @escaping @Sendable (ClaimedJob) -> JobResult
+    _ jobs: [Int64], fence: Fence, worker: String, _ result: @escaping @Sendable (ClaimedJob) -> JobResult
   ) async throws -> (claim: Claim, results: [JobResult], states: [Int64: JobState]) {
     try await call("decide \(jobs) \(fence)") {
       let claim = claimNow(jobs, fence)
       let results = claim.claimed.map(result)
       let states = ledger.settle(results, fence)
-      if let connection { ledger.submitSync(of: connection) }
       return (claim, results, states)
     }
   }
@@ -55,6 +53,10 @@ struct LedgerClient: Ledger {
       ledger.model.release(jobs, fence, now: ledger.milliseconds)
       ledger.model.flush()
     }
+  }
+
+  func submitSync(of connection: Int64) async throws {
+    try await call("sync \(connection)") { ledger.submitSync(of: connection) }
   }
 
   func report(_ state: Connection.State, of connection: Int64, reason: String?) async throws {

@@ -14,12 +14,15 @@ struct ScenarioTests {
     let world = await inWorld(1) { world in
       let cluster = SimulatedCluster(world, lanes: [:])
       _ = cluster.redis.establish(1)
+      _ = try? cluster.redis.with { model in model.apply(QueueRules(version: 1, mostLanes: 100)) }
       let process = SimulatedProcess("w", in: world)
       let queue = SimulatedQueue(redis: cluster.redis, process: process)
       let renewal = LeaseRenewal(
         queue: queue, surroundings: process, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
       process.start {
-        let jobs = (1...20).map { QueuedJob(number: $0, lane: LaneID(connection: 1, lane: $0), jobClass: .bulk) }
+        let jobs = (1...20).map {
+          QueuedJob(number: $0, lane: LaneID(connection: 1, lane: $0), jobClass: .bulk, kind: .sync)
+        }
         _ = try await queue.enqueue(jobs, epoch: 1)
         for _ in jobs {
           guard case .leased(let lease) = try await queue.lease(worker: "w", limit: 1, classes: [.bulk]) else { break }

@@ -1,6 +1,7 @@
 import Cluster
 import JobQueue
 import Platform
+import QueueModelKit
 
 /// A Redis server with the queue's scripts, as `QueueModel` has them.
 ///
@@ -65,10 +66,9 @@ final class SimulatedRedis: Service, @unchecked Sendable {
   func lease(_ worker: String, _ limit: Int, _ classes: Set<JobClass>) throws(JobQueueError) -> Taken? {
     let taken = try with { model throws(JobQueueError) -> Taken? in
       model.catchUp()
-      guard let lane = model.candidates(classes).sorted().randomElement(using: &world.random) else {
-        return nil
-      }
-      let (fence, jobs, isHalfOpen) = model.take(lane, limit: limit, classes: classes, worker: worker)
+      guard let lane = model.next(classes),
+        let (fence, jobs, isHalfOpen) = model.take(lane, limit: limit, classes: classes, worker: worker)
+      else { return nil }
       return Taken(lane: lane, fence: fence, jobs: jobs, isHalfOpen: isHalfOpen)
     }
     guard let taken else { return nil }
@@ -124,12 +124,10 @@ struct SimulatedQueue: WorkQueue {
     let added = try await call("enqueue \(jobs.map(\.number))", repeats: true) { () throws(JobQueueError) in
       try redis.change { model throws(JobQueueError) in
         guard model.epoch == epoch else { throw JobQueueError(.epochLost, "another epoch") }
-        if model.depth >= redis.mostWaiting, jobs.contains(where: { $0.jobClass != .revoke }) {
-          throw JobQueueError(.full, "full")
-        }
         let isForgetful = redis.world.mutation == .queueForgetsAgain
         let offered = isForgetful ? jobs.filter { !model.isLeased($0) } : jobs
-        return model.enqueue(offered)
+        guard let added = model.enqueue(offered, most: redis.mostWaiting) else { throw JobQueueError(.full, "full") }
+        return added
       }
     }
     return (added, jobs.count - added)
@@ -167,6 +165,16 @@ struct SimulatedQueue: WorkQueue {
     try await call("park \(connection)", repeats: true) { () throws(JobQueueError) in
       try redis.change { model throws(JobQueueError) in
         guard model.park(connection, for: duration.wholeMilliseconds, releasing: lease) else {
+          throw JobQueueError(.fenced, "fenced")
+        }
+      }
+    }
+  }
+
+  func park(lane: LaneID, for duration: Duration, releasing lease: Lease?) async throws(JobQueueError) {
+    try await call("park \(lane)", repeats: true) { () throws(JobQueueError) in
+      try redis.change { model throws(JobQueueError) in
+        guard model.park(lane, for: duration.wholeMilliseconds, releasing: lease) else {
           throw JobQueueError(.fenced, "fenced")
         }
       }

@@ -1,5 +1,6 @@
 import Glibc
 import Platform
+import QueueModelKit
 
 /// What happens in one simulation: one thread, a clock that jumps from event to event, and chance from one seed.
 ///

@@ -2,68 +2,68 @@ import JobQueue
 import Platform
 
 /// The queue as plain values: what each call should do, written without Redis. One clock, no concurrency.
-struct QueueModel {
-  struct Job: Hashable, Comparable {
-    let lane: LaneID
-    let jobClass: JobClass
-    let number: Int64
-    let text: String
+package struct QueueModel {
+  package struct Job: Hashable, Comparable {
+    package let lane: LaneID
+    package let jobClass: JobClass
+    package let number: Int64
+    package let text: String
 
-    init(_ job: QueuedJob) { (lane, jobClass, number, text) = (job.lane, job.jobClass, job.number, job.text) }
+    package init(_ job: QueuedJob) { (lane, jobClass, number, text) = (job.lane, job.jobClass, job.number, job.text) }
 
-    static func < (left: Job, right: Job) -> Bool { (left.lane, left.text) < (right.lane, right.text) }
+    package static func < (left: Job, right: Job) -> Bool { (left.lane, left.text) < (right.lane, right.text) }
   }
 
-  struct Held {
-    let fence: Fence
-    let worker: String
-    let jobs: [Job]
-    let jobClass: JobClass
+  package struct Held {
+    package let fence: Fence
+    package let worker: String
+    package let jobs: [Job]
+    package let jobClass: JobClass
     /// The virtual time at which the batch ends for its lane.
-    let ended: Int
-    var expires: Int
+    package let ended: Int
+    package var expires: Int
     /// Offered again while they were leased.
-    var again: Set<Job> = []
+    package var again: Set<Job> = []
   }
 
-  enum Phase: Equatable { case parked(until: Int), half, probing(LaneID) }
-  struct Turn: Equatable { let jobClass: JobClass, time: Int }
-  struct Clock: Hashable { let jobClass: JobClass, connection: Int64 }
+  package enum Phase: Equatable { case parked(until: Int), half, probing(LaneID) }
+  package struct Turn: Equatable { package let jobClass: JobClass, time: Int }
+  package struct Clock: Hashable { package let jobClass: JobClass, connection: Int64 }
 
-  let ttl: Int
-  var now = 1_000_000
-  var epoch: Int64 = 1
-  var sequence: Int64 = 0
-  var waiting: Set<Job> = []
-  var delayed: [Job: Int] = [:]
-  var leases: [LaneID: Held] = [:]
-  var phases: [Int64: Phase] = [:]
-  var parkedLanes: [LaneID: Int] = [:]
-  var rules: QueueRules?
-  var totals: [String: Int] = [:]
+  package let ttl: Int
+  package var now = 1_000_000
+  package var epoch: Int64 = 1
+  package var sequence: Int64 = 0
+  package var waiting: Set<Job> = []
+  package var delayed: [Job: Int] = [:]
+  package var leases: [LaneID: Held] = [:]
+  package var phases: [Int64: Phase] = [:]
+  package var parkedLanes: [LaneID: Int] = [:]
+  package var rules: QueueRules?
+  package var totals: [String: Int] = [:]
 
   /// Lanes that may be taken as far as they themselves are concerned, with their virtual times.
-  var ready: [LaneID: Turn] = [:]
+  package var ready: [LaneID: Turn] = [:]
   /// Connections that have such lanes and are open, with their virtual times, by class.
-  var turns: [JobClass: [Int64: Int]] = [:]
+  package var turns: [JobClass: [Int64: Int]] = [:]
   /// Virtual time of the connection that was taken last, by class.
-  var clocks: [JobClass: Int] = [:]
+  package var clocks: [JobClass: Int] = [:]
   /// Virtual time of the lane of a connection that was taken last, and the end of the connection's last batch.
-  var laneClocks: [Clock: Int] = [:]
-  var ends: [Clock: Int] = [:]
+  package var laneClocks: [Clock: Int] = [:]
+  package var ends: [Clock: Int] = [:]
 
-  init(ttl: Int) { self.ttl = ttl }
+  package init(ttl: Int) { self.ttl = ttl }
 }
 
 extension QueueModel {
-  mutating func establish(_ epoch: Int64) {
+  package mutating func establish(_ epoch: Int64) {
     var fresh = QueueModel(ttl: ttl)
     (fresh.now, fresh.epoch, fresh.rules) = (now, epoch, rules)
     self = fresh
   }
 
   /// Nil if the queue is full.
-  mutating func enqueue(_ jobs: [QueuedJob], most: Int) -> Int? {
+  package mutating func enqueue(_ jobs: [QueuedJob], most: Int) -> Int? {
     let urgent = jobs.filter { $0.jobClass == .revoke }
     let others = jobs.filter { $0.jobClass != .revoke }
     let added = urgent.isEmpty ? 0 : take(in: urgent)
@@ -96,25 +96,25 @@ extension QueueModel {
     return added
   }
 
-  mutating func cancel(_ job: Job) -> Bool {
+  package mutating func cancel(_ job: Job) -> Bool {
     defer { place(job.lane) }
     return waiting.remove(job) != nil || delayed.removeValue(forKey: job) != nil
   }
 
   /// True if this is the lane's lease; a wrong one is counted.
-  mutating func isCurrent(_ lease: Lease) -> Bool {
+  package mutating func isCurrent(_ lease: Lease) -> Bool {
     if leases[lease.lane]?.fence == lease.fence { return true }
     totals["stale", default: 0] += 1
     return false
   }
 
-  mutating func extend(_ lease: Lease) -> Bool {
+  package mutating func extend(_ lease: Lease) -> Bool {
     guard isCurrent(lease) else { return false }
     leases[lease.lane]?.expires = now + ttl
     return true
   }
 
-  mutating func settle(_ lease: Lease, _ settlements: [Int64: Settlement]) -> Bool {
+  package mutating func settle(_ lease: Lease, _ settlements: [Int64: Settlement]) -> Bool {
     guard isCurrent(lease), let held = leases[lease.lane] else { return false }
     var isProof = false
     var back: [Job] = []
@@ -136,7 +136,7 @@ extension QueueModel {
     return true
   }
 
-  mutating func park(_ connection: Int64, for milliseconds: Int, releasing lease: Lease?) -> Bool {
+  package mutating func park(_ connection: Int64, for milliseconds: Int, releasing lease: Lease?) -> Bool {
     if let lease, !isCurrent(lease) { return false }
     phases[connection] = .parked(until: now + milliseconds)
     open(connection)
@@ -144,7 +144,7 @@ extension QueueModel {
     return true
   }
 
-  mutating func park(_ lane: LaneID, for milliseconds: Int, releasing lease: Lease?) -> Bool {
+  package mutating func park(_ lane: LaneID, for milliseconds: Int, releasing lease: Lease?) -> Bool {
     if let lease, !isCurrent(lease) { return false }
     parkedLanes[lane] = now + milliseconds
     place(lane)
@@ -158,20 +158,20 @@ extension QueueModel {
     end(lease.lane, held, back: held.jobs, isProof: false)
   }
 
-  mutating func wake(_ connection: Int64) -> Bool {
+  package mutating func wake(_ connection: Int64) -> Bool {
     guard case .parked = phases[connection] else { return false }
     phases[connection] = .half
     open(connection)
     return true
   }
 
-  mutating func wake(_ lane: LaneID) -> Bool {
+  package mutating func wake(_ lane: LaneID) -> Bool {
     guard parkedLanes.removeValue(forKey: lane) != nil else { return false }
     place(lane)
     return true
   }
 
-  mutating func apply(_ newer: QueueRules) -> Bool {
+  package mutating func apply(_ newer: QueueRules) -> Bool {
     guard newer.version > rules?.version ?? -1 else { return false }
     let lanes = Set((rules?.lanes ?? [:]).filter(\.value.isPaused).keys).union(
       newer.lanes.filter(\.value.isPaused).keys)
@@ -193,7 +193,7 @@ extension QueueModel {
 
 extension QueueModel {
   /// Does what has become due, at most as much as one call of lease does.
-  mutating func catchUp() {
+  package mutating func catchUp() {
     let expired = leases.filter { $0.value.expires <= now }
       .sorted { ($0.value.expires, $0.key) < ($1.value.expires, $1.key) }
     for (lane, held) in expired.prefix(10) {
@@ -222,7 +222,7 @@ extension QueueModel {
   }
 
   /// The lane that a lease takes; after `catchUp`.
-  mutating func next(_ classes: Set<JobClass>) -> LaneID? {
+  package mutating func next(_ classes: Set<JobClass>) -> LaneID? {
     totals["leases", default: 0] += 1
     let calls = totals["leases", default: 0] % 8
     var order = classes.sorted()
@@ -237,7 +237,7 @@ extension QueueModel {
   }
 
   /// Takes a batch of the lane and returns its fence, its jobs and whether it probes.
-  mutating func take(
+  package mutating func take(
     _ lane: LaneID, limit: Int, classes: Set<JobClass>, worker: String
   ) -> (fence: Fence, jobs: [Int64], isHalfOpen: Bool)? {
     guard let turn = ready[lane], let own = turns[turn.jobClass]?[lane.connection] else { return nil }
@@ -267,7 +267,7 @@ extension QueueModel {
   }
 
   /// What an empty lease should say; nil if nothing is under way.
-  var nextDue: Int? {
+  package var nextDue: Int? {
     if rules?.isPaused == true { return nil }
     let parked = phases.values.compactMap { phase -> Int? in if case .parked(let until) = phase { until } else { nil } }
     let dues = leases.values.map(\.expires) + Array(delayed.values) + parked + Array(parkedLanes.values)
