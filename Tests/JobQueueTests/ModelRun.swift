@@ -44,7 +44,7 @@ struct ModelRun {
       if actual == expected { continue }
       let surplus = Set(actual).subtracting(expected).sorted()
       let missing = Set(expected).subtracting(actual).sorted()
-      throw Divergence("seed \(seed), step \(step), \(action): Redis has \(surplus), the model has \(missing)")
+      throw Divergence("seed \(seed), step \(step), \(action), now \(model.now), delayed \(model.delayed.count): Redis has \(surplus), the model has \(missing)")
     }
   }
 
@@ -66,7 +66,8 @@ struct ModelRun {
     case 82..<86: return try await changeRules()
     case 86..<89: return try await cancel()
     case 89..<91: return try await look()
-    case 91..<99: return try await advance()
+    case 91..<92: return try await misjudgeTheEpoch()
+    case 92..<99: return try await advance()
     default: return try await forget()
     }
   }
@@ -256,9 +257,20 @@ struct ModelRun {
     return "look"
   }
 
+  /// A scheduler that knows an older epoch, or a newer one: nothing changes.
+  private mutating func misjudgeTheEpoch() async throws -> String {
+    try require(try await queue.establish(epoch: model.epoch), "its own epoch was not established")
+    try require(try await queue.establish(epoch: model.epoch - 1) == false, "an older epoch was established")
+    do {
+      _ = try await queue.enqueue([job(nextNumber)], epoch: model.epoch + 1)
+      throw Divergence("jobs of another epoch were taken in")
+    } catch let error as JobQueueError { try require(error.code == .epochLost, "\(error)") }
+    return "misjudge the epoch"
+  }
+
   /// Clocks of servers are set back, too.
   private mutating func advance() async throws -> String {
-    model.now += draw([1, 1000, 5000, model.ttl, -3000])
+    model.now += draw([1, 1000, 5000, model.ttl - 1, model.ttl, -3000])
     try await setClock()
     return "advance"
   }

@@ -96,7 +96,6 @@ extension Mutation {
     Mutation("lane", "/ (rule('weight:', subject) or 1)", ""),
     Mutation("lease", "turn + cost(jobs, connection)", "turn"),
     Mutation("lease", "began + cost(jobs, lane)", "began"),
-    Mutation("lease", "math.max(turn, call('HGET', VIRTUAL, class) or 0)", "turn"),
     Mutation("lease", "if calls == 0 then order = classes:reverse()", "if false then"),
     Mutation("lease", "limit - math.floor(limit / 8)", "limit"),
     Mutation(

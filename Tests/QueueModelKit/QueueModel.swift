@@ -256,7 +256,7 @@ extension QueueModel {
       fence: Fence(epoch: epoch, sequence: sequence), worker: worker, jobs: taken, jobClass: turn.jobClass,
       ended: turn.time + cost(rules?.lanes[lane]?.weight), expires: now + ttl)
     let clock = Clock(jobClass: turn.jobClass, connection: lane.connection)
-    clocks[turn.jobClass] = max(own, clocks[turn.jobClass] ?? 0)
+    clocks[turn.jobClass] = own
     ends[clock] = own + cost(rules?.connections[lane.connection]?.weight)
     laneClocks[clock] = turn.time
     let isHalfOpen = phases[lane.connection] == .half

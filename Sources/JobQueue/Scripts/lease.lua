@@ -40,8 +40,7 @@ call('ZADD', LEASES, time + ARGV[3], lane)
 call('HINCRBY', WORK, connection, 1)
 count('leased:', jobs, 1)
 call('HINCRBY', COUNTERS, 'started', #jobs)
-call('HSET', VIRTUAL, class, math.max(turn, call('HGET', VIRTUAL, class) or 0), class .. connection,
-  turn + cost(jobs, connection), class .. ':' .. connection, began)
+call('HSET', VIRTUAL, class, turn, class .. connection, turn + cost(jobs, connection), class .. ':' .. connection, began)
 local half = call('HGET', PHASE, connection) == 'half'
 if half then call('HSET', PHASE, connection, lane) end
 call('ZREM', TURNS[class], connection)
