@@ -54,7 +54,7 @@ extension MetadataSession {
     }
   }
 
-  private static let jobColumns = """
+  static let jobColumns = """
     select j.id, j.lane_id, l.connection_id, l.kind as lane_kind, l.database_id, d.name as database_name, d.oid as database_oid,
       coalesce(d.dropped_at is not null, false) as is_dropped,
       c.name as connection, j.kind, j.class, j.state, j.scope::text as scope, j.parent_id, j.coalesced, j.attempt,
@@ -116,23 +116,6 @@ extension MetadataSession {
     }
   }
 
-  /// Discarded and cancelled jobs run again as if new.
-  package func retryJob(id: Int64) async throws {
-    let changed = try await connection.query(
-      """
-      update job set state = 'available', enqueued_epoch = 0, attempt = 0, stalls = 0, finished_at = null,
-        scheduled_at = now(), error = null, remedy = null
-      where id = $1 and state in ('discarded', 'cancelled')
-      """, [.int8(id)]
-    ).affected
-    if changed == 0 {
-      let job = try await job(id: id)
-      throw MetadataError(
-        .refused, "job \(id) is \(job.state.rawValue); only discarded and cancelled jobs can be retried")
-    }
-    _ = try await connection.query("select pg_notify($1, '')", [.text(Self.outboxChannel)])
-  }
-
   /// Cancels a job that has not started; what it stood for stays in the desired state.
   package func cancelJob(id: Int64) async throws {
     let changed = try await connection.query(
@@ -150,7 +133,7 @@ extension MetadataSession {
     _ = try await connection.query("select pg_notify($1, $2)", [.text(Self.outcomeChannel), .text("\(id)")])
   }
 
-  private static func decodeJob(_ row: PostgresRow) throws -> Job {
+  static func decodeJob(_ row: PostgresRow) throws -> Job {
     guard let laneKind = LaneKind(rawValue: try row.text("lane_kind")),
       let kind = JobKind(rawValue: try row.text("kind")), let state = JobState(rawValue: try row.text("state")),
       let jobClass = JobClass(rawValue: Int(try row.int("class")))

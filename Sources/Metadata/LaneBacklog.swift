@@ -23,11 +23,6 @@ extension MetadataSession {
     }
   }
 
-  /// How many jobs were discarded and wait for somebody to look at them.
-  package func deadLetterCount() async throws -> Int {
-    Int(try await connection.query("select count(*) as n from job where state = 'discarded'").rows[0].int("n"))
-  }
-
   /// Unfinished jobs by kind and state. Reads every one of them.
   package func unfinishedByKind() async throws -> [(kind: JobKind, state: JobState, count: Int)] {
     try await connection.query(

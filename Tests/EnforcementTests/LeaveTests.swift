@@ -92,7 +92,7 @@ struct LeaveTests {
 
       let discarded = try await bench.metadata.read { try await $0.jobs(.init(state: .discarded)) }
       for job in discarded where job.lane.kind == .database {
-        try await bench.metadata.transaction { try await $0.retryJob(id: job.id) }
+        _ = try await bench.metadata.transaction { try await $0.retryJob(id: job.id) }
       }
       try await bench.drain(now: true)
       #expect(try await bench.metadata.read { try await $0.connection(id: bench.connection.id).state } == .deleted)

@@ -87,7 +87,7 @@ struct SettleTests {
       let job = try await fixture.submitOne()
       _ = try await fixture.claim([job])
       try await fixture.settle(job, .discarded)
-      try await fixture.write { try await $0.retryJob(id: job) }
+      _ = try await fixture.write { try await $0.retryJob(id: job) }
       let stored = try await fixture.job(job)
       #expect(stored.state == .available && stored.attempt == 0 && stored.error == nil && !stored.isEnqueued)
     }

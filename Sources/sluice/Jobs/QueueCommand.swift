@@ -36,7 +36,7 @@ struct QueueStatsCommand: AsyncParsableCommand {
         let known = try await metadata.read { try await $0.connections() }
         try common.output.list(connections(stats, backlog, known), empty: "there are no connections")
       case .kind, nil:
-        let dead = try await metadata.read { try await $0.deadLetterCount() }
+        let dead = try await metadata.read { try await $0.deadLetterCount().count }
         try common.output.item(summary(stats, backlog, dead: dead))
       }
     }
