@@ -10,7 +10,7 @@ import Synchronization
 extension BatchRun {
   func giveUp(_ lease: Lease, _ error: any Error) async {
     // The batch may have been cancelled; what follows must reach Redis and the ledger all the same. Ends with the call.
-    await Task {
+    await Task(executorPreference: surroundings.executor) {
       do { try await handle(lease, error) } catch {
         // The lease expires by itself, and the jobs run again then.
         logger.warning("could not give a lease back", metadata: ["lane": "\(lease.lane)", "error": "\(error)"])
@@ -24,7 +24,7 @@ extension BatchRun {
       logger.info("a settlement did not reach Redis", metadata: ["lane": "\(lease.lane)", "error": "\(error)"])
       return
     }
-    if MetadataDatabase.isOutage(error) {
+    if ledger.isOutage(error) {
       // The metadata database: the target's own trouble comes as a TargetError.
       logger.warning("the metadata database does not answer", metadata: ["error": "\(error)"])
       try await rest(lease)
@@ -38,7 +38,7 @@ extension BatchRun {
       // A revoke is worth waiting for until somebody opens the database; whoever waits for the rest is told at once.
       try await decide(lease, failure) { job in
         job.kind == .revoke && job.attempt + 1 < job.maxAttempts
-          ? .retryable(configuration.parkBackoff.delay(failures: job.attempt + 1)) : .discarded
+          ? .retryable(surroundings.delay(configuration.parkBackoff, failures: job.attempt + 1)) : .discarded
       }
     case .stopped: try await park(lease, .stopped, failure)
     case .unhealthy: try await park(lease, .unhealthy, failure)
@@ -48,10 +48,10 @@ extension BatchRun {
 
   /// Gives the lease back after a pause, so that an outage of the metadata database does not become a busy loop.
   private func rest(_ lease: Lease) async throws {
-    try await Task.sleep(for: configuration.outageBackoff.delay(failures: 3))
+    try await surroundings.sleep(for: surroundings.delay(configuration.outageBackoff, failures: 3))
     do {
       // Else what was claimed would look as if its worker had vanished.
-      try await metadata.transaction { try await $0.release(lease.jobs, fence: lease.fence) }
+      try await ledger.release(lease.jobs, fence: lease.fence)
     } catch {
       logger.info("claimed jobs could not be given back", metadata: ["lane": "\(lease.lane)", "error": "\(error)"])
     }
@@ -64,9 +64,7 @@ extension BatchRun {
       "connection parked",
       metadata: ["connection": "\(lease.lane.connection)", "state": "\(state.rawValue)", "error": "\(failure)"])
     try await queue.park(connection: lease.lane.connection, for: configuration.longestPark, releasing: lease)
-    _ = try await metadata.transaction {
-      try await $0.setState(of: lease.lane.connection, to: state, reason: failure.description, unless: [.inactive])
-    }
+    try await ledger.report(state, of: lease.lane.connection, reason: failure.description)
   }
 
   private func postpone(_ lease: Lease, _ failure: TargetError, _ delay: Duration?) async throws {
@@ -74,7 +72,7 @@ extension BatchRun {
     guard lease.lane.connection > 0 else { return try await rest(lease) }
     let count = failures.note(lease.lane.connection)
     if count >= configuration.unhealthyAfter { return try await park(lease, .unhealthy, failure) }
-    let pause = max(delay ?? .zero, configuration.parkBackoff.delay(failures: count))
+    let pause = max(delay ?? .zero, surroundings.delay(configuration.parkBackoff, failures: count))
     Counter(label: MetricName.parks, dimensions: [("reason", "unreachable")]).increment()
     logger.info(
       "connection parked for a moment",
@@ -85,22 +83,14 @@ extension BatchRun {
   }
 
   /// The lane's database cannot be connected to. If it is not there by its name, only a sync, which knows databases by
-  /// OID, can tell whether it was renamed or dropped: it is asked for, and nothing is decided until then. The roles lane
-  /// works in the connection's own database, without which nothing of the instance can be known.
+  /// OID, can tell whether it was renamed or dropped: it is asked for, and nothing is decided until then.
   private func decide(
     _ lease: Lease, _ failure: TargetError, _ outcome: @Sendable (ClaimedJob) -> JobResult.Outcome
   ) async throws {
-    let lane = try await metadata.read { try await $0.lane(id: lease.lane.lane) }
-    guard lane.kind == .database else { return try await park(lease, .unhealthy, failure) }
-    let (claim, results) = try await metadata.transaction { metadata in
-      let claim = try await metadata.claim(lease.jobs, fence: lease.fence, worker: configuration.name)
-      let results = claim.claimed.map {
-        JobResult(id: $0.id, outcome: outcome($0), error: failure.message, remedy: failure.remedy)
-      }
-      try await metadata.settle(results, fence: lease.fence)
-      if failure.disposition == .databaseGone { _ = try await metadata.submitSync(of: lease.lane.connection) }
-      return (claim, results)
-    }
+    let (claim, results) = try await ledger.decide(
+      lease.jobs, fence: lease.fence, worker: configuration.name,
+      syncing: failure.disposition == .databaseGone ? lease.lane.connection : nil
+    ) { JobResult(id: $0.id, outcome: outcome($0), error: failure.message, remedy: failure.remedy) }
     try await queue.settle(lease, settlements(claim, results))
   }
 }

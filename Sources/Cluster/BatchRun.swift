@@ -11,16 +11,17 @@ import Platform
 /// crash in between repeats the batch, which finds the target already as desired.
 struct BatchRun: Sendable {
   let configuration: WorkerConfiguration
-  let queue: LaneQueue
-  let metadata: MetadataDatabase
-  let lanes: LaneRun
+  let queue: any WorkQueue
+  let ledger: any Ledger
+  let handler: any BatchHandler
+  let surroundings: any Surroundings
   let logger: Logger
   let failures = ConnectionFailures()
 
   func run(_ lease: Lease) async {
-    let started = ContinuousClock.now
+    let started = surroundings.now
     do {
-      let open = try await lanes.open(lane: lease.lane.lane)
+      let open = try await handler.open(lane: lease.lane.lane)
       do {
         try await reached(open)
         try await work(lease, in: open)
@@ -30,25 +31,21 @@ struct BatchRun: Sendable {
         throw error
       }
       Metrics.Timer(label: MetricName.batchSeconds).recordNanoseconds(
-        Int64(started.duration(to: .now).inSeconds * 1e9))
+        Int64(started.duration(to: surroundings.now).inSeconds * 1e9))
     } catch {
       await giveUp(lease, error)
     }
   }
 
   /// The target answers: what was wrong with its connection is over.
-  private func reached(_ open: OpenLane) async throws {
-    failures.reset(open.connection.id)
-    guard open.lane.kind != .governance, [.stopped, .unhealthy].contains(open.connection.state) else { return }
-    _ = try await metadata.transaction {
-      try await $0.setState(of: open.connection.id, to: .active, reason: nil, unless: [.inactive])
-    }
+  private func reached(_ open: OpenedLane) async throws {
+    failures.reset(open.connection)
+    guard open.hasTarget, open.isReportedDown else { return }
+    try await ledger.report(.active, of: open.connection, reason: nil)
   }
 
-  private func work(_ lease: Lease, in open: OpenLane) async throws {
-    let claim = try await metadata.transaction {
-      try await $0.claim(lease.jobs, fence: lease.fence, worker: configuration.name)
-    }
+  private func work(_ lease: Lease, in open: OpenedLane) async throws {
+    let claim = try await ledger.claim(lease.jobs, fence: lease.fence, worker: configuration.name)
     if !claim.poisoned.isEmpty {
       Counter(label: MetricName.jobsPoisoned).increment(by: claim.poisoned.count)
       logger.error("jobs discarded: their workers vanished", metadata: ["jobs": "\(claim.poisoned)"])
@@ -56,11 +53,11 @@ struct BatchRun: Sendable {
     var results: [JobResult] = []
     if !claim.claimed.isEmpty {
       do {
-        results = try await lanes.run(claim.claimed, in: open)
+        results = try await open.run(claim.claimed)
       } catch {
         try await giveBack(claim, lease)
         // A governance lane has no target: its trouble is the metadata database's.
-        throw open.lane.kind == .governance ? error : Targets.classify(midway: error)
+        throw open.hasTarget ? Targets.classify(midway: error) : error
       }
       try await write(results, lease)
     }
@@ -69,17 +66,17 @@ struct BatchRun: Sendable {
 
   /// Offers the results to the ledger until it takes them: the target has committed, and somebody waits to know.
   private func write(_ results: [JobResult], _ lease: Lease) async throws {
-    let limit = Deadline.after(configuration.resultPatience)
+    let limit = Deadline(surroundings.now.advanced(by: configuration.resultPatience))
     var tries = 0
     while true {
       do {
-        let accepted = try await metadata.transaction { try await $0.settle(results, fence: lease.fence) }
+        let accepted = try await ledger.settle(results, fence: lease.fence)
         count(results, accepted)
         return
-      } catch  where MetadataDatabase.isOutage(error) && !limit.hasPassed {
+      } catch  where ledger.isOutage(error) && !surroundings.hasPassed(limit) {
         tries += 1
         logger.warning("cannot write results; trying again", metadata: ["error": "\(error)"])
-        try await Task.sleep(for: configuration.outageBackoff.delay(failures: tries))
+        try await surroundings.sleep(for: surroundings.delay(configuration.outageBackoff, failures: tries))
       }
     }
   }
@@ -115,8 +112,8 @@ struct BatchRun: Sendable {
 
   private func giveBack(_ claim: Claim, _ lease: Lease) async throws {
     // Not cancelled with the batch: what was claimed must not look as if its worker had vanished. Ends with the call.
-    try await Task {
-      try await metadata.transaction { try await $0.release(claim.claimed.map(\.id), fence: lease.fence) }
+    try await Task(executorPreference: surroundings.executor) {
+      try await ledger.release(claim.claimed.map(\.id), fence: lease.fence)
     }.value
   }
 }

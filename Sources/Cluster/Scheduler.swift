@@ -1,4 +1,4 @@
-import Enforcement
+import Databricks
 import JobQueue
 import Logging
 import Metadata
@@ -9,22 +9,26 @@ import ServiceLifecycle
 /// Copies jobs from the ledger into Redis, and does the duties that need a leader. Any number of schedulers may run.
 package struct Scheduler: Service {
   let configuration: SchedulerConfiguration
-  let queue: LaneQueue
-  let metadata: MetadataDatabase
+  let queue: any WorkQueue
+  let ledger: any Ledger
   let duties: Duties
+  let surroundings: any Surroundings
   let logger: Logger
   package let progress = LoopProgress()
 
+  /// - Parameter instanceState: asks the instance's API; nil where there is none.
   package init(
-    configuration: SchedulerConfiguration, queue: LaneQueue, metadata: MetadataDatabase, targets: Targets,
-    logger: Logger
+    configuration: SchedulerConfiguration, queue: any WorkQueue, ledger: any Ledger,
+    instanceState: @escaping @Sendable (Connection) async throws -> InstanceState?,
+    surroundings: any Surroundings = MachineSurroundings(), logger: Logger
   ) {
     self.configuration = configuration
     self.queue = queue
-    self.metadata = metadata
+    self.ledger = ledger
+    self.surroundings = surroundings
     self.logger = logger
     duties = Duties(
-      configuration: configuration, queue: queue, metadata: metadata, targets: targets, logger: logger)
+      configuration: configuration, queue: queue, ledger: ledger, instanceState: instanceState, logger: logger)
   }
 
   package func run() async throws {
@@ -42,27 +46,27 @@ package struct Scheduler: Service {
   private func untilCancelled(_ name: String, _ body: () async throws -> Void) async {
     var failures = 0
     while !Task.isCancelled {
-      let began = ContinuousClock.now
+      let began = surroundings.now
       do { try await body() } catch {
         if Task.isCancelled { return }
-        failures = began.duration(to: .now) > .seconds(10) ? 1 : failures + 1
+        failures = began.duration(to: surroundings.now) > .seconds(10) ? 1 : failures + 1
         logger.warning("scheduler: \(name) interrupted; trying again", metadata: ["error": "\(error)"])
         // best effort: a cancelled wait ends at once, and so does the loop
-        try? await Task.sleep(for: configuration.outageBackoff.delay(failures: failures))
+        try? await surroundings.sleep(for: surroundings.delay(configuration.outageBackoff, failures: failures))
       }
     }
   }
 
   private func emptyOutboxOnAnnouncement() async throws {
-    try await metadata.dedicated { session in
-      try await session.listen(to: MetadataSession.outboxChannel)
+    try await ledger.withSession { session in
+      try await session.listenToOutbox()
       while !Task.isCancelled {
         progress.note()
         do { try await emptyOutbox() } catch let error as JobQueueError where error.code == .epochLost {
           // Lost in this very moment: the next round begins a new epoch.
           continue
         }
-        try await session.awaitAnnouncement(until: .after(configuration.outboxPoll))
+        try await session.awaitOutbox(atMost: configuration.outboxPoll)
       }
     }
   }
@@ -78,12 +82,10 @@ package struct Scheduler: Service {
   /// Whoever raises an epoch establishes it, and nobody else: established once more after Redis was emptied again, it
   /// would look as if Redis still knew what was enqueued under it.
   private func currentEpoch() async throws -> Int64? {
-    let known = try await metadata.read { try await $0.queueEpoch() }
+    let known = try await ledger.queueEpoch()
     let (claimed, runID) = (try await queue.epoch(), try await queue.serverRunID())
     if claimed == known.epoch, runID == known.redisRunID { return known.epoch }
-    let raised = try await metadata.transaction {
-      try await $0.raiseEpoch(known: known.epoch, claimed: claimed, redisRunID: runID)
-    }
+    let raised = try await ledger.raiseEpoch(known: known.epoch, claimed: claimed, redisRunID: runID)
     guard let epoch = raised else { return nil }
     // A crash before this leaves Redis behind the ledger, and the next look raises the epoch again.
     _ = try await queue.establish(epoch: epoch)
@@ -94,18 +96,13 @@ package struct Scheduler: Service {
   }
 
   private func enqueueBatch(_ epoch: Int64) async throws -> Int {
-    let count = try await metadata.transaction { metadata -> Int in
-      guard let jobs = try await metadata.outbox(epoch: epoch, limit: configuration.outboxBatch), !jobs.isEmpty else {
-        return 0
-      }
+    let count = try await ledger.handOver(epoch: epoch, limit: configuration.outboxBatch) { jobs in
       _ = try await queue.enqueue(
         jobs.map {
           QueuedJob(
             number: $0.id, lane: LaneID(connection: $0.parkedBy, lane: $0.lane), jobClass: $0.jobClass,
             delay: $0.delay)
         }, epoch: epoch)
-      try await metadata.markEnqueued(jobs.map(\.id), epoch: epoch)
-      return jobs.count
     }
     if count > 0 { Counter(label: MetricName.jobsEnqueued).increment(by: count) }
     return count
@@ -113,10 +110,10 @@ package struct Scheduler: Service {
 
   /// Does the leader's duties for as long as the session that holds the leader's lock lives.
   private func lead() async throws {
-    try await metadata.dedicated { session in
+    try await ledger.withSession { session in
       while !Task.isCancelled {
         if try await session.tryToLead() { try await duties.round() }
-        try await Task.sleep(for: configuration.dutyInterval)
+        try await surroundings.sleep(for: configuration.dutyInterval)
       }
     }
   }

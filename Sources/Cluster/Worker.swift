@@ -1,32 +1,34 @@
-import Enforcement
 import JobQueue
 import Logging
-import Metadata
 import Metrics
 import Platform
 import ServiceLifecycle
+import Synchronization
 
 /// Leases lanes and works their batches, several lanes at a time. Any number of workers may run.
 ///
 /// On graceful shutdown it leases nothing more and lets its batches end; cancelled, it gives them back, uncounted.
 package struct Worker: Service {
   let configuration: WorkerConfiguration
-  let queue: LaneQueue
+  let queue: any WorkQueue
   let batches: BatchRun
   let renewal: LeaseRenewal
+  let surroundings: any Surroundings
   let logger: Logger
   package let progress = LoopProgress()
 
   package init(
-    configuration: WorkerConfiguration, queue: LaneQueue, metadata: MetadataDatabase, targets: Targets, logger: Logger
+    configuration: WorkerConfiguration, queue: any WorkQueue, ledger: any Ledger, handler: any BatchHandler,
+    surroundings: any Surroundings = MachineSurroundings(), logger: Logger
   ) {
     self.configuration = configuration
     self.queue = queue
+    self.surroundings = surroundings
     self.logger = logger
-    renewal = LeaseRenewal(queue: queue, logger: logger)
+    renewal = LeaseRenewal(queue: queue, surroundings: surroundings, logger: logger)
     batches = BatchRun(
-      configuration: configuration, queue: queue, metadata: metadata,
-      lanes: LaneRun(metadata: metadata, targets: targets, worker: configuration.name, logger: logger), logger: logger)
+      configuration: configuration, queue: queue, ledger: ledger, handler: handler, surroundings: surroundings,
+      logger: logger)
   }
 
   package func run() async throws {
@@ -36,7 +38,7 @@ package struct Worker: Service {
     await withTaskGroup(of: Void.self) { group in
       group.addTask(executorPreference: renewal.executor) { await renewal.run { progress.note() } }
       await withDiscardingTaskGroup { batchGroup in await leaseUntilShutdown(&batchGroup) }
-      renewal.stop()
+      group.cancelAll()
     }
     logger.info("worker stopped", metadata: ["worker": "\(configuration.name)"])
   }
@@ -56,14 +58,14 @@ package struct Worker: Service {
         case .leased(let lease):
           group.addTask {
             await work(lease)
-            await slots.giveBack()
+            slots.giveBack()
           }
         case .empty(let nextDue):
-          await slots.giveBack()
+          slots.giveBack()
           await waitForWork(atMost: nextDue)
         }
       } catch {
-        await slots.giveBack()
+        slots.giveBack()
         failures += 1
         await pause(after: error, failures: failures)
       }
@@ -71,7 +73,7 @@ package struct Worker: Service {
   }
 
   private func waitForWork(atMost nextDue: Duration?) async {
-    let longest = max(nextDue ?? queue.configuration.longestWait, .milliseconds(1))
+    let longest = max(nextDue ?? queue.longestWait, .milliseconds(1))
     await cancelWhenGracefulShutdown { await queue.waitForWork(atMost: longest, classes: configuration.classes) }
   }
 
@@ -80,15 +82,15 @@ package struct Worker: Service {
     let failures = error.code == .epochLost ? 1 : failures
     logger.log(
       level: failures == 1 ? .info : .warning, "cannot lease; trying again", metadata: ["error": "\(error)"])
-    let delay = configuration.outageBackoff.delay(failures: failures)
+    let delay = surroundings.delay(configuration.outageBackoff, failures: failures)
     // best effort: a cancelled wait ends at once, and so does the loop
-    await cancelWhenGracefulShutdown { try? await Task.sleep(for: delay) }
+    await cancelWhenGracefulShutdown { try? await surroundings.sleep(for: delay) }
   }
 
   /// Works one lease, and stops when it is lost: whoever has the lane now reads the desired state afresh.
   private func work(_ lease: Lease) async {
     // Lives as long as this call, which awaits it; a task of its own, so that losing the lease cancels just this batch.
-    let batch = Task { await batches.run(lease) }
+    let batch = Task(executorPreference: surroundings.executor) { await batches.run(lease) }
     renewal.keep(lease) { batch.cancel() }
     await withTaskCancellationHandler {
       await batch.value
@@ -100,32 +102,40 @@ package struct Worker: Service {
 }
 
 /// Room for a fixed number of batches.
-actor Slots {
-  private var free: Int
-  private var waiter: CheckedContinuation<Void, Never>?
+final class Slots: Sendable {
+  private struct State {
+    var free: Int
+    var waiter: CheckedContinuation<Void, Never>?
+  }
+  private let state: Mutex<State>
 
-  init(_ count: Int) { free = count }
+  init(_ count: Int) { state = Mutex(State(free: count)) }
 
   /// Waits for a free slot; only one caller at a time. A cancelled wait returns without one.
   func take() async {
-    if free == 0 {
-      await withTaskCancellationHandler {
-        await withCheckedContinuation { waiter = $0 }
-      } onCancel: {
-        // The handler is synchronous; the hop to the actor needs a task, which ends at once.
-        Task { await self.wakeWaiter() }
+    await withTaskCancellationHandler {
+      await withCheckedContinuation { continuation in
+        let isFree = state.withLock { state in
+          if state.free == 0, !Task.isCancelled { state.waiter = continuation }
+          return state.waiter == nil
+        }
+        if isFree { continuation.resume() }
       }
+    } onCancel: {
+      wakeWaiter()
     }
-    free = max(0, free - 1)
+    state.withLock { $0.free = max(0, $0.free - 1) }
   }
 
   func giveBack() {
-    free += 1
+    state.withLock { $0.free += 1 }
     wakeWaiter()
   }
 
   private func wakeWaiter() {
-    waiter?.resume()
-    waiter = nil
+    state.withLock { state in
+      defer { state.waiter = nil }
+      return state.waiter
+    }?.resume()
   }
 }

@@ -41,12 +41,23 @@ package struct LaneRun: Sendable {
     guard lane.kind != .governance, connection.state != .deleted, !lane.isDropped else {
       return OpenLane(lane: lane, connection: connection, session: nil)
     }
-    let session = try await targets.open(connection, database: lane.databaseName)
+    let session = try await session(in: lane, of: connection)
     do { try await requireDatabase(of: lane, in: session) } catch {
       await session.close()
       throw error
     }
     return OpenLane(lane: lane, connection: connection, session: session)
+  }
+
+  /// A roles lane works in the connection's own database, without which nothing of the instance can be known.
+  private func session(in lane: Lane, of connection: Connection) async throws -> PostgresConnection {
+    do {
+      return try await targets.open(connection, database: lane.databaseName)
+    } catch let error as TargetError
+      where lane.kind == .roles && [.databaseGone, .databaseClosed].contains(error.disposition)
+    {
+      throw TargetError(.unhealthy, error.message, remedy: error.remedy)
+    }
   }
 
   /// Names of databases can be swapped between two syncs; OIDs of tables mean something in one database only.

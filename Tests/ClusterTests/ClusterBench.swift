@@ -56,7 +56,8 @@ struct ClusterBench: Sendable {
     configuration.parkBackoff = Backoff(base: .milliseconds(100), cap: .milliseconds(500))
     change(&configuration)
     return Worker(
-      configuration: configuration, queue: queue, metadata: metadata, targets: bench.targets, logger: Bench.quiet)
+      configuration: configuration, queue: queue, ledger: metadata, handler: bench.lanes(worker: name),
+      logger: Bench.quiet)
   }
 
   func scheduler(_ name: String = "s") -> Scheduler {
@@ -67,7 +68,8 @@ struct ClusterBench: Sendable {
     configuration.longestProbe = .seconds(1)
     configuration.outageBackoff = Backoff(base: .milliseconds(50), cap: .milliseconds(500))
     return Scheduler(
-      configuration: configuration, queue: queue, metadata: metadata, targets: bench.targets, logger: Bench.quiet)
+      configuration: configuration, queue: queue, ledger: metadata,
+      instanceState: { [targets = bench.targets] in try await targets.instanceState(of: $0) }, logger: Bench.quiet)
   }
 
   /// Runs services while `body` runs, and cancels them after it.

@@ -23,7 +23,7 @@ struct LeaseRenewalTests {
           // no event: the sleep is what is tested, handlers that block the threads of the pool
           for _ in 0..<4 { handlers.addTask { _ = usleep(1_000_000) } }
         }
-        renewal.stop()
+        group.cancelAll()
       }
       #expect(losses.withLock { $0 } == 0)
       #expect(try await cluster.queue.extend(lease), "Redis has given the lane to somebody else")
@@ -43,7 +43,7 @@ struct LeaseRenewalTests {
         group.addTask(executorPreference: renewal.executor) { await renewal.run() }
         var iterator = losses.makeAsyncIterator()
         await iterator.next()
-        renewal.stop()
+        group.cancelAll()
       }
       lost.finish()
     }
@@ -62,7 +62,7 @@ struct LeaseRenewalTests {
         group.addTask(executorPreference: renewal.executor) { await renewal.run() }
         var iterator = losses.makeAsyncIterator()
         await iterator.next()
-        renewal.stop()
+        group.cancelAll()
       }
       lost.finish()
     }

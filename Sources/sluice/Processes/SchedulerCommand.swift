@@ -32,8 +32,8 @@ struct SchedulerCommand: AsyncParsableCommand {
     configuration.longestProbe = settings.duration(.longestProbe)
     configuration.jobRetention = settings.duration(.jobRetention)
     let scheduler = Scheduler(
-      configuration: configuration, queue: parts.queue, metadata: parts.metadata, targets: parts.targets,
-      logger: parts.logger)
+      configuration: configuration, queue: parts.queue, ledger: parts.metadata,
+      instanceState: { try await parts.targets.instanceState(of: $0) }, logger: parts.logger)
     try await parts.run(scheduler, progress: scheduler.progress)
   }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Cluster
+import Enforcement
 import Platform
 
 struct WorkerCommand: AsyncParsableCommand {
@@ -42,7 +43,9 @@ struct WorkerCommand: AsyncParsableCommand {
     let parts = try await ProcessParts.open(
       settings, label: "sluice.worker", connections: configuration.concurrency + Self.spareConnections)
     let worker = Worker(
-      configuration: configuration, queue: parts.queue, metadata: parts.metadata, targets: parts.targets,
+      configuration: configuration, queue: parts.queue, ledger: parts.metadata,
+      handler: LaneRun(
+        metadata: parts.metadata, targets: parts.targets, worker: configuration.name, logger: parts.logger),
       logger: parts.logger)
     try await parts.run(worker, progress: worker.progress)
   }

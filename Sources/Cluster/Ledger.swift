@@ -1,0 +1,158 @@
+import Metadata
+import Platform
+
+/// What schedulers and workers need of the job ledger: the metadata database, or a simulation's. Each call is one
+/// transaction, unless it says otherwise.
+package protocol Ledger: Sendable {
+  /// Whether an error says that the ledger does not answer now, so that trying again later helps.
+  func isOutage(_ error: any Error) -> Bool
+
+  // A worker's.
+  func claim(_ jobs: [Int64], fence: Fence, worker: String) async throws -> Claim
+  /// Writes results under the fence and returns the numbers that were accepted; the others were stale.
+  func settle(_ results: [JobResult], fence: Fence) async throws -> Set<Int64>
+  /// Claims jobs and settles them at once, without a run.
+  ///
+  /// - Parameter connection: a connection to be synced besides.
+  func decide(
+    _ jobs: [Int64], fence: Fence, worker: String, syncing connection: Int64?,
+    _ result: @Sendable (ClaimedJob) -> JobResult
+  ) async throws -> (claim: Claim, results: [JobResult])
+  /// Gives claimed jobs back as if they had not been claimed.
+  func release(_ jobs: [Int64], fence: Fence) async throws
+  /// Reports how a connection is; it never overrides what an operator decided.
+  func report(_ state: Connection.State, of connection: Int64, reason: String?) async throws
+
+  // A scheduler's.
+  /// Runs `body` with a session of its own, for what lasts as long as a session.
+  func withSession(_ body: @Sendable (any LedgerSession) async throws -> Void) async throws
+  func queueEpoch() async throws -> (epoch: Int64, redisRunID: String?)
+  /// Of several schedulers one raises the epoch; nil for the others.
+  func raiseEpoch(known: Int64, claimed: Int64?, redisRunID: String?) async throws -> Int64?
+  /// Hands jobs that the queue has not been told of to `enqueue`, at most `limit`, and notes that it was told.
+  ///
+  /// - Returns: How many; none while another scheduler does this.
+  func handOver(epoch: Int64, limit: Int, _ enqueue: @Sendable ([OutboxJob]) async throws -> Void) async throws -> Int
+  /// Ends subscriptions and policies that have expired, and returns the number of subscriptions; two transactions.
+  func endExpired(limit: Int) async throws -> Int
+  func connectionsDueForSync(limit: Int) async throws -> [Connection]
+  /// Postpones the next periodic sync of a connection, and submits this one unless it is skipped.
+  func planSync(of connection: Int64, skippingThis: Bool) async throws
+  func dueProbes(limit: Int) async throws -> [(connection: Connection, failures: Int)]
+  func planProbe(of connection: Int64, after delay: Duration) async throws
+  func pruneJobs(olderThan age: Duration, limit: Int) async throws
+}
+
+/// A session of the ledger: what it listens to and what it locks end with it.
+package protocol LedgerSession: Sendable {
+  /// Hears of new jobs from now on.
+  func listenToOutbox() async throws
+  /// Waits until new jobs are announced, or the time has passed.
+  func awaitOutbox(atMost longest: Duration) async throws
+  /// True if this session leads now.
+  func tryToLead() async throws -> Bool
+}
+
+extension MetadataSession: LedgerSession {
+  package func listenToOutbox() async throws { try await listen(to: Self.outboxChannel) }
+  package func awaitOutbox(atMost longest: Duration) async throws {
+    try await awaitAnnouncement(until: .after(longest))
+  }
+}
+
+extension MetadataDatabase: Ledger {
+  package func isOutage(_ error: any Error) -> Bool { Self.isOutage(error) }
+
+  package func claim(_ jobs: [Int64], fence: Fence, worker: String) async throws -> Claim {
+    try await transaction { try await $0.claim(jobs, fence: fence, worker: worker) }
+  }
+
+  package func settle(_ results: [JobResult], fence: Fence) async throws -> Set<Int64> {
+    try await transaction { try await $0.settle(results, fence: fence) }
+  }
+
+  package func decide(
+    _ jobs: [Int64], fence: Fence, worker: String, syncing connection: Int64?,
+    _ result: @Sendable (ClaimedJob) -> JobResult
+  ) async throws -> (claim: Claim, results: [JobResult]) {
+    try await transaction { session in
+      let claim = try await session.claim(jobs, fence: fence, worker: worker)
+      let results = claim.claimed.map(result)
+      try await session.settle(results, fence: fence)
+      if let connection { _ = try await session.submitSync(of: connection) }
+      return (claim, results)
+    }
+  }
+
+  package func release(_ jobs: [Int64], fence: Fence) async throws {
+    try await transaction { try await $0.release(jobs, fence: fence) }
+  }
+
+  package func report(_ state: Connection.State, of connection: Int64, reason: String?) async throws {
+    _ = try await transaction {
+      try await $0.setState(of: connection, to: state, reason: reason, unless: [.inactive])
+    }
+  }
+
+  package func withSession(_ body: @Sendable (any LedgerSession) async throws -> Void) async throws {
+    try await dedicated { try await body($0) }
+  }
+
+  package func queueEpoch() async throws -> (epoch: Int64, redisRunID: String?) {
+    try await read { try await $0.queueEpoch() }
+  }
+
+  package func raiseEpoch(known: Int64, claimed: Int64?, redisRunID: String?) async throws -> Int64? {
+    try await transaction { try await $0.raiseEpoch(known: known, claimed: claimed, redisRunID: redisRunID) }
+  }
+
+  package func handOver(
+    epoch: Int64, limit: Int, _ enqueue: @Sendable ([OutboxJob]) async throws -> Void
+  ) async throws -> Int {
+    try await transaction { session in
+      guard let jobs = try await session.outbox(epoch: epoch, limit: limit), !jobs.isEmpty else { return 0 }
+      try await enqueue(jobs)
+      try await session.markEnqueued(jobs.map(\.id), epoch: epoch)
+      return jobs.count
+    }
+  }
+}
+
+extension MetadataDatabase {
+  package func endExpired(limit: Int) async throws -> Int {
+    let ended = try await transaction { try await $0.expireSubscriptions(limit: limit) }
+    try await transaction { session in
+      if try await session.noteExpiredPolicies() { _ = try await session.submitEvaluations() }
+    }
+    return ended
+  }
+
+  package func connectionsDueForSync(limit: Int) async throws -> [Connection] {
+    try await read { session in
+      var due: [Connection] = []
+      for id in try await session.connectionsDueForSync(limit: limit) {
+        due.append(try await session.connection(id: id))
+      }
+      return due
+    }
+  }
+
+  package func planSync(of connection: Int64, skippingThis: Bool) async throws {
+    try await transaction { session in
+      try await session.postponeSync(of: connection)
+      if !skippingThis { _ = try await session.submitSync(of: connection) }
+    }
+  }
+
+  package func dueProbes(limit: Int) async throws -> [(connection: Connection, failures: Int)] {
+    try await read { try await $0.dueProbes(limit: limit) }
+  }
+
+  package func planProbe(of connection: Int64, after delay: Duration) async throws {
+    try await transaction { try await $0.planProbe(of: connection, after: delay) }
+  }
+
+  package func pruneJobs(olderThan age: Duration, limit: Int) async throws {
+    _ = try await transaction { try await $0.pruneJobs(olderThan: age, limit: limit) }
+  }
+}

@@ -1,0 +1,31 @@
+import JobQueue
+import Platform
+
+/// What schedulers and workers need of the queue: `LaneQueue`, or a simulation's. Its calls are documented there.
+package protocol WorkQueue: Sendable {
+  /// How long a lease holds when nothing extends it.
+  var leaseTTL: Duration { get }
+  /// The longest that `waitForWork` blocks.
+  var longestWait: Duration { get }
+
+  func epoch() async throws(JobQueueError) -> Int64?
+  func serverRunID() async throws(JobQueueError) -> String?
+  func establish(epoch: Int64) async throws(JobQueueError) -> Bool
+  func enqueue(_ jobs: [QueuedJob], epoch: Int64) async throws(JobQueueError) -> (added: Int, known: Int)
+  func lease(worker: String, limit: Int, classes: Set<JobClass>) async throws(JobQueueError) -> LeaseReply
+  func settle(_ lease: Lease, _ settlements: [Int64: Settlement]) async throws(JobQueueError)
+  func extend(_ lease: Lease) async throws(JobQueueError) -> Bool
+  func park(connection: Int64, for duration: Duration, releasing lease: Lease?) async throws(JobQueueError)
+  @discardableResult func wake(connection: Int64) async throws(JobQueueError) -> Bool
+  func waitForWork(atMost longest: Duration, classes: Set<JobClass>) async
+}
+
+extension WorkQueue {
+  /// Gives a lease back: its jobs wait again, and nothing counts against them.
+  func release(_ lease: Lease) async throws(JobQueueError) { try await settle(lease, [:]) }
+}
+
+extension LaneQueue: WorkQueue {
+  package var leaseTTL: Duration { configuration.leaseTTL }
+  package var longestWait: Duration { configuration.longestWait }
+}
