@@ -30,7 +30,8 @@ struct Sluice: AsyncParsableCommand {
           ExplainCommand.self,
         ]),
       CommandGroup(
-        name: "Jobs", subcommands: [SubmitCommand.self, JobCommand.self, QueueCommand.self, PlanCommand.self]),
+        name: "Jobs",
+        subcommands: [SubmitCommand.self, JobCommand.self, DeadCommand.self, QueueCommand.self, PlanCommand.self]),
     ])
 
   /// Parses and runs; every way to fail ends in `Ending`.
