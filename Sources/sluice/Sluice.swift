@@ -19,7 +19,7 @@ struct Sluice: AsyncParsableCommand {
       CommandGroup(
         name: "Setting up",
         subcommands: [MigrateCommand.self, KeyCommand.self, ConfigCommand.self, ConnectionCommand.self]),
-      CommandGroup(name: "Processes", subcommands: [SchedulerCommand.self, WorkerCommand.self]),
+      CommandGroup(name: "Processes", subcommands: [SchedulerCommand.self, WorkerCommand.self, DoctorCommand.self]),
       CommandGroup(
         name: "The tree",
         subcommands: [TreeCommand.self, EnableCommand.self, DisableCommand.self, InheritCommand.self]),

@@ -66,7 +66,7 @@ import Testing
     "job list --state discarded --lane 1 --kind sync", "job show 1", "job wait 1 --timeout 3", "job retry 1",
     "job cancel 1", "queue stats --by lane -o json", "plan prod", "explain ana c/d/s/t",
     "dev --state d --workers 3 --demo", "dead list --lane prod/roles --limit 5 --after 17", "dead retry 1",
-    "dead retry --all --lane 3", "dead discard 1 --reason gone",
+    "dead retry --all --lane 3", "dead discard 1 --reason gone", "doctor -o json", "doctor --quiet",
   ])
   func theContractIsUnderstood(line: String) throws {
     _ = try Sluice.parseAsRoot(line.split(separator: " ").map(String.init))
