@@ -121,8 +121,13 @@ let package = Package(
         "Postgres", "Platform", logging, lifecycle,
       ]),
     tests(
+      "SimulationTests", ["Cluster", "JobQueue", "Metadata", "Enforcement", "Databricks", "Platform", logging]),
+    tests(
       "CommandLineTests",
-      ["sluice", "Governance", "Metadata", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+      [
+        "sluice", "Governance", "Metadata", "Platform", "SluiceTestKit",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
     tests("ConsoleTests", ["Console", logging]),
     tests("EndToEndTests", ["sluice", "LocalServers", "Postgres", "Platform"]),
   ]

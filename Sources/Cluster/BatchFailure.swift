@@ -9,27 +9,23 @@ import Synchronization
 /// What a worker does with a lease whose batch could not be run: nothing of it is counted against the jobs.
 extension BatchRun {
   func giveUp(_ lease: Lease, _ error: any Error) async {
-    // The batch may have been cancelled; what follows must reach Redis and the ledger all the same. Ends with the call.
-    await Task(executorPreference: surroundings.executor) {
-      do { try await handle(lease, error) } catch {
-        // The lease expires by itself, and the jobs run again then.
-        logger.warning("could not give a lease back", metadata: ["lane": "\(lease.lane)", "error": "\(error)"])
+    do {
+      if let error = error as? JobQueueError {
+        // Fenced or unreachable: the results are in the ledger, Redis finds out when the jobs are leased again.
+        logger.info("a settlement did not reach Redis", metadata: ["lane": "\(lease.lane)", "error": "\(error)"])
+      } else if ledger.isOutage(error) {
+        // The metadata database: the target's own trouble comes as a TargetError.
+        try await rest(lease, error)
+      } else {
+        try await shielded { try await handle(lease, error) }
       }
-    }.value
+    } catch {
+      // The lease expires by itself, and the jobs run again then.
+      logger.warning("could not give a lease back", metadata: ["lane": "\(lease.lane)", "error": "\(error)"])
+    }
   }
 
   private func handle(_ lease: Lease, _ error: any Error) async throws {
-    if let error = error as? JobQueueError {
-      // Fenced or unreachable: the results are in the ledger, Redis finds out when the jobs are leased again.
-      logger.info("a settlement did not reach Redis", metadata: ["lane": "\(lease.lane)", "error": "\(error)"])
-      return
-    }
-    if ledger.isOutage(error) {
-      // The metadata database: the target's own trouble comes as a TargetError.
-      logger.warning("the metadata database does not answer", metadata: ["error": "\(error)"])
-      try await rest(lease)
-      return
-    }
     let failure = Targets.classify(midway: error)
     switch failure.disposition {
     case .cancelled: try await queue.release(lease)
@@ -46,16 +42,14 @@ extension BatchRun {
     }
   }
 
-  /// Gives the lease back after a pause, so that an outage of the metadata database does not become a busy loop.
-  private func rest(_ lease: Lease) async throws {
-    try await surroundings.sleep(for: surroundings.delay(configuration.outageBackoff, failures: 3))
-    do {
-      // Else what was claimed would look as if its worker had vanished.
-      try await ledger.release(lease.jobs, fence: lease.fence)
-    } catch {
-      logger.info("claimed jobs could not be given back", metadata: ["lane": "\(lease.lane)", "error": "\(error)"])
-    }
-    try await queue.release(lease)
+  /// Keeps the lease until the metadata database answers, and gives it back then: what was claimed must not look as if
+  /// its worker had vanished, and nothing else could be claimed meanwhile.
+  private func rest(_ lease: Lease, _ error: any Error) async throws {
+    logger.warning("the metadata database does not answer", metadata: ["error": "\(error)"])
+    // best effort: a cancelled wait ends at once
+    try? await surroundings.sleep(for: surroundings.delay(configuration.outageBackoff, failures: 1))
+    try await insist { try await ledger.release(lease.jobs, fence: lease.fence) }
+    try await shielded { try await queue.release(lease) }
   }
 
   private func park(_ lease: Lease, _ state: Connection.State, _ failure: TargetError) async throws {
@@ -69,7 +63,7 @@ extension BatchRun {
 
   private func postpone(_ lease: Lease, _ failure: TargetError, _ delay: Duration?) async throws {
     // Governance lanes have no target that could be parked.
-    guard lease.lane.connection > 0 else { return try await rest(lease) }
+    guard lease.lane.connection > 0 else { return try await rest(lease, failure) }
     let count = failures.note(lease.lane.connection)
     if count >= configuration.unhealthyAfter { return try await park(lease, .unhealthy, failure) }
     let pause = max(delay ?? .zero, surroundings.delay(configuration.parkBackoff, failures: count))
@@ -87,11 +81,11 @@ extension BatchRun {
   private func decide(
     _ lease: Lease, _ failure: TargetError, _ outcome: @Sendable (ClaimedJob) -> JobResult.Outcome
   ) async throws {
-    let (claim, results) = try await ledger.decide(
+    let (claim, results, states) = try await ledger.decide(
       lease.jobs, fence: lease.fence, worker: configuration.name,
       syncing: failure.disposition == .databaseGone ? lease.lane.connection : nil
     ) { JobResult(id: $0.id, outcome: outcome($0), error: failure.message, remedy: failure.remedy) }
-    try await queue.settle(lease, settlements(claim, results))
+    try await queue.settle(lease, settlements(claim, results, states))
   }
 }
 

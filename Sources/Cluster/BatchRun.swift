@@ -15,6 +15,7 @@ struct BatchRun: Sendable {
   let ledger: any Ledger
   let handler: any BatchHandler
   let surroundings: any Surroundings
+  let pace: BatchPace
   let logger: Logger
   let failures = ConnectionFailures()
 
@@ -51,45 +52,48 @@ struct BatchRun: Sendable {
       logger.error("jobs discarded: their workers vanished", metadata: ["jobs": "\(claim.poisoned)"])
     }
     var results: [JobResult] = []
+    var states: [Int64: JobState] = [:]
     if !claim.claimed.isEmpty {
+      let started = surroundings.now
       do {
         results = try await open.run(claim.claimed)
+        // A sync takes as long as its database is large, which says nothing about the next batch.
+        if !claim.claimed.contains(where: { $0.kind == .sync }) {
+          pace.note(claim.claimed.count, took: started.duration(to: surroundings.now))
+        }
       } catch {
-        try await giveBack(claim, lease)
+        // What was claimed must not look as if its worker had vanished.
+        try await insist { try await ledger.release(claim.claimed.map(\.id), fence: lease.fence) }
         // A governance lane has no target: its trouble is the metadata database's.
         throw open.hasTarget ? Targets.classify(midway: error) : error
       }
-      try await write(results, lease)
+      states = try await write(results, lease)
     }
-    try await queue.settle(lease, settlements(claim, results))
+    let settled = settlements(claim, results, states)
+    try await shielded { try await queue.settle(lease, settled) }
   }
 
-  /// Offers the results to the ledger until it takes them: the target has committed, and somebody waits to know.
-  private func write(_ results: [JobResult], _ lease: Lease) async throws {
-    let limit = Deadline(surroundings.now.advanced(by: configuration.resultPatience))
-    var tries = 0
-    while true {
-      do {
-        let accepted = try await ledger.settle(results, fence: lease.fence)
-        count(results, accepted)
-        return
-      } catch  where ledger.isOutage(error) && !surroundings.hasPassed(limit) {
-        tries += 1
-        logger.warning("cannot write results; trying again", metadata: ["error": "\(error)"])
-        try await surroundings.sleep(for: surroundings.delay(configuration.outageBackoff, failures: tries))
-      }
-    }
+  /// The target has committed, and somebody waits to know.
+  private func write(_ results: [JobResult], _ lease: Lease) async throws -> [Int64: JobState] {
+    let states = try await insist { try await ledger.settle(results, fence: lease.fence) }
+    count(results, states)
+    return states
   }
 
-  private func count(_ results: [JobResult], _ accepted: Set<Int64>) {
-    for result in results where accepted.contains(result.id) {
-      Counter(label: MetricName.jobsSettled, dimensions: [("outcome", result.outcome.name)]).increment()
+  private func count(_ results: [JobResult], _ states: [Int64: JobState]) {
+    // A snoozed job is scheduled; otherwise states and outcomes share their names.
+    for (state, jobs) in Dictionary(grouping: states.values, by: \.self) {
+      let outcome = state == .scheduled ? "snoozed" : state.rawValue
+      Counter(label: MetricName.jobsSettled, dimensions: [("outcome", outcome)]).increment(by: jobs.count)
     }
-    let stale = results.count - accepted.count
+    let stale = results.count - states.count
     if stale > 0 { Counter(label: MetricName.jobsStale).increment(by: stale) }
   }
 
-  func settlements(_ claim: Claim, _ results: [JobResult]) -> [Int64: Settlement] {
+  /// - Parameter states: of the jobs whose results the ledger accepted; one that failed may have been given up there.
+  func settlements(
+    _ claim: Claim, _ results: [JobResult], _ states: [Int64: JobState]
+  ) -> [Int64: Settlement] {
     var settlements: [Int64: Settlement] = [:]
     for id in claim.finished { settlements[id] = .done(.completed) }
     for id in claim.poisoned { settlements[id] = .done(.discarded) }
@@ -101,6 +105,7 @@ struct BatchRun: Sendable {
         case .completed: .done(.completed)
         case .discarded: .done(.discarded)
         case .cancelled: .done(.cancelled)
+        case .retryable where states[result.id] == .discarded: .done(.discarded)
         case .retryable(let delay), .snoozed(let delay): .again(after: delay)
         }
     }
@@ -110,10 +115,25 @@ struct BatchRun: Sendable {
   /// How long a job rests that a producer holds at this moment.
   private static let busyDelay: Duration = .milliseconds(100)
 
-  private func giveBack(_ claim: Claim, _ lease: Lease) async throws {
-    // Not cancelled with the batch: what was claimed must not look as if its worker had vanished. Ends with the call.
-    try await Task(executorPreference: surroundings.executor) {
-      try await ledger.release(claim.claimed.map(\.id), fence: lease.fence)
-    }.value
+  /// Offers something to the ledger until it answers or patience is over. It is offered once more when the batch is
+  /// cancelled, as when its lease was lost: the fence decides, and it may be good as long as nobody else has claimed.
+  func insist<Value: Sendable>(_ body: @escaping @Sendable () async throws -> Value) async throws -> Value {
+    let limit = Deadline(surroundings.now.advanced(by: configuration.resultPatience))
+    var tries = 0
+    while true {
+      let isLast = Task.isCancelled || surroundings.hasPassed(limit)
+      do { return try await shielded(body) } catch  where ledger.isOutage(error) && !isLast {
+        tries += 1
+        logger.warning("the metadata database does not answer; trying again", metadata: ["error": "\(error)"])
+        // best effort: a cancelled wait ends at once, and what follows is the last try
+        try? await surroundings.sleep(for: surroundings.delay(configuration.outageBackoff, failures: tries))
+      }
+    }
+  }
+
+  /// Runs `body` although the batch may have been cancelled.
+  func shielded<Value: Sendable>(_ body: @escaping @Sendable () async throws -> Value) async throws -> Value {
+    // A task of its own, because cancellation must not reach it. Ends with the call.
+    try await Task(executorPreference: surroundings.executor) { try await body() }.value
   }
 }

@@ -45,7 +45,9 @@ package final class LeaseRenewal: Sendable {
       onRound()
       // Side by side: none waits for the answer to another, and all go out in one write.
       await withDiscardingTaskGroup { group in
-        for lease in held.withLock({ $0.values.map(\.lease) }) { group.addTask { await self.renew(lease) } }
+        for lease in held.withLock({ $0.values.map(\.lease) }).sorted(by: { $0.fence < $1.fence }) {
+          group.addTask { await self.renew(lease) }
+        }
       }
     }
   }

@@ -9,15 +9,15 @@ package protocol Ledger: Sendable {
 
   // A worker's.
   func claim(_ jobs: [Int64], fence: Fence, worker: String) async throws -> Claim
-  /// Writes results under the fence and returns the numbers that were accepted; the others were stale.
-  func settle(_ results: [JobResult], fence: Fence) async throws -> Set<Int64>
+  /// Writes results under the fence and returns the state of each job whose result was accepted; the others were stale.
+  func settle(_ results: [JobResult], fence: Fence) async throws -> [Int64: JobState]
   /// Claims jobs and settles them at once, without a run.
   ///
   /// - Parameter connection: a connection to be synced besides.
   func decide(
     _ jobs: [Int64], fence: Fence, worker: String, syncing connection: Int64?,
     _ result: @Sendable (ClaimedJob) -> JobResult
-  ) async throws -> (claim: Claim, results: [JobResult])
+  ) async throws -> (claim: Claim, results: [JobResult], states: [Int64: JobState])
   /// Gives claimed jobs back as if they had not been claimed.
   func release(_ jobs: [Int64], fence: Fence) async throws
   /// Reports how a connection is; it never overrides what an operator decided.
@@ -26,13 +26,17 @@ package protocol Ledger: Sendable {
   // A scheduler's.
   /// Runs `body` with a session of its own, for what lasts as long as a session.
   func withSession(_ body: @Sendable (any LedgerSession) async throws -> Void) async throws
-  func queueEpoch() async throws -> (epoch: Int64, redisRunID: String?)
+  func queueState() async throws -> QueueState
+  /// Notes that the queue is full, or that there is room again; false if that was known.
+  func noteQueue(isFull: Bool) async throws -> Bool
   /// Of several schedulers one raises the epoch; nil for the others.
   func raiseEpoch(known: Int64, claimed: Int64?, redisRunID: String?) async throws -> Int64?
-  /// Hands jobs that the queue has not been told of to `enqueue`, at most `limit`, and notes that it was told.
+  /// Hands jobs of a class that the queue has not been told of to `enqueue`, about `limit`, and notes that it was told.
   ///
   /// - Returns: How many; none while another scheduler does this.
-  func handOver(epoch: Int64, limit: Int, _ enqueue: @Sendable ([OutboxJob]) async throws -> Void) async throws -> Int
+  func handOver(
+    _ jobClass: JobClass, epoch: Int64, limit: Int, _ enqueue: @Sendable ([OutboxJob]) async throws -> Void
+  ) async throws -> Int
   /// Ends subscriptions and policies that have expired, and returns the number of subscriptions; two transactions.
   func endExpired(limit: Int) async throws -> Int
   func connectionsDueForSync(limit: Int) async throws -> [Connection]
@@ -64,23 +68,23 @@ extension MetadataDatabase: Ledger {
   package func isOutage(_ error: any Error) -> Bool { Self.isOutage(error) }
 
   package func claim(_ jobs: [Int64], fence: Fence, worker: String) async throws -> Claim {
-    try await transaction { try await $0.claim(jobs, fence: fence, worker: worker) }
+    try await transaction { try await $0.claim(jobs, fence: fence, worker: worker, isDurable: false) }
   }
 
-  package func settle(_ results: [JobResult], fence: Fence) async throws -> Set<Int64> {
-    try await transaction { try await $0.settle(results, fence: fence) }
+  package func settle(_ results: [JobResult], fence: Fence) async throws -> [Int64: JobState] {
+    try await transaction { try await $0.settle(results, fence: fence, retryLimit: retryLimit) }
   }
 
   package func decide(
     _ jobs: [Int64], fence: Fence, worker: String, syncing connection: Int64?,
     _ result: @Sendable (ClaimedJob) -> JobResult
-  ) async throws -> (claim: Claim, results: [JobResult]) {
+  ) async throws -> (claim: Claim, results: [JobResult], states: [Int64: JobState]) {
     try await transaction { session in
       let claim = try await session.claim(jobs, fence: fence, worker: worker)
       let results = claim.claimed.map(result)
-      try await session.settle(results, fence: fence)
+      let states = try await session.settle(results, fence: fence, retryLimit: retryLimit)
       if let connection { _ = try await session.submitSync(of: connection) }
-      return (claim, results)
+      return (claim, results, states)
     }
   }
 
@@ -98,8 +102,10 @@ extension MetadataDatabase: Ledger {
     try await dedicated { try await body($0) }
   }
 
-  package func queueEpoch() async throws -> (epoch: Int64, redisRunID: String?) {
-    try await read { try await $0.queueEpoch() }
+  package func queueState() async throws -> QueueState { try await read { try await $0.queueState() } }
+
+  package func noteQueue(isFull: Bool) async throws -> Bool {
+    try await transaction { try await $0.noteQueue(isFull: isFull) }
   }
 
   package func raiseEpoch(known: Int64, claimed: Int64?, redisRunID: String?) async throws -> Int64? {
@@ -107,12 +113,11 @@ extension MetadataDatabase: Ledger {
   }
 
   package func handOver(
-    epoch: Int64, limit: Int, _ enqueue: @Sendable ([OutboxJob]) async throws -> Void
+    _ jobClass: JobClass, epoch: Int64, limit: Int, _ enqueue: @Sendable ([OutboxJob]) async throws -> Void
   ) async throws -> Int {
     try await transaction { session in
-      guard let jobs = try await session.outbox(epoch: epoch, limit: limit), !jobs.isEmpty else { return 0 }
-      try await enqueue(jobs)
-      try await session.markEnqueued(jobs.map(\.id), epoch: epoch)
+      let jobs = try await session.takeOutbox(jobClass, epoch: epoch, limit: limit)
+      if !jobs.isEmpty { try await enqueue(jobs) }
       return jobs.count
     }
   }

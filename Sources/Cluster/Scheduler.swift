@@ -33,7 +33,7 @@ package struct Scheduler: Service {
 
   package func run() async throws {
     logger.info("scheduler started", metadata: ["scheduler": "\(configuration.name)"])
-    await cancelWhenGracefulShutdown {
+    await surroundings.cancelledByShutdown {
       await withDiscardingTaskGroup { group in
         group.addTask { await untilCancelled("outbox") { try await emptyOutboxOnAnnouncement() } }
         group.addTask { await untilCancelled("duties") { try await lead() } }
@@ -71,20 +71,54 @@ package struct Scheduler: Service {
     }
   }
 
+  /// Hands over what is in the outbox by rounds: in each round a batch of every class, revokes first, so that neither a
+  /// million bulk jobs delay a revoke nor many revokes the others for ever. A full queue takes only revokes.
   private func emptyOutbox() async throws {
-    guard let epoch = try await currentEpoch() else { return }
-    while try await enqueueBatch(epoch) == configuration.outboxBatch {}
+    guard var state = try await agreedState() else { return }
+    var isFull = try await isStillFull(state)
+    var count = 1
+    while count > 0 && !state.outboxClasses.isEmpty {
+      count = 0
+      for jobClass in state.outboxClasses where !isFull || jobClass == .revoke {
+        do { count += try await enqueueBatch(of: jobClass, state.epoch) } catch let error as JobQueueError
+          where error.code == .full
+        {
+          isFull = true
+          try await note(isFull: true)
+        }
+      }
+      state = try await ledger.queueState()
+    }
   }
 
-  /// The epoch that Redis and the ledger agree on. A Redis without a memory, with another epoch's, or of another run
-  /// (a restart or a failover may have lost the last of it) begins a new one; nil while another scheduler does that.
+  /// A queue that was full is so until it has room for a fifth of what it may hold, so that producers do not stop and go
+  /// with every job.
+  private func isStillFull(_ state: QueueState) async throws -> Bool {
+    guard state.isFull else { return false }
+    if try await queue.depth() > queue.mostWaiting * 4 / 5 { return true }
+    try await note(isFull: false)
+    return false
+  }
+
+  private func note(isFull: Bool) async throws {
+    guard try await ledger.noteQueue(isFull: isFull) else { return }
+    if isFull { Counter(label: MetricName.queueFull).increment() }
+    logger.notice(
+      isFull
+        ? "the queue is full: only revokes are handed over, and producers are told to slow down"
+        : "the queue has room again", metadata: ["limit": "\(queue.mostWaiting)"])
+  }
+
+  /// The queue's state in an epoch that Redis and the ledger agree on. A Redis without a memory, with another epoch's,
+  /// or of another run (a restart or a failover may have lost the last of it) begins a new one; nil while another
+  /// scheduler does that.
   ///
   /// Whoever raises an epoch establishes it, and nobody else: established once more after Redis was emptied again, it
   /// would look as if Redis still knew what was enqueued under it.
-  private func currentEpoch() async throws -> Int64? {
-    let known = try await ledger.queueEpoch()
+  private func agreedState() async throws -> QueueState? {
+    let known = try await ledger.queueState()
     let (claimed, runID) = (try await queue.epoch(), try await queue.serverRunID())
-    if claimed == known.epoch, runID == known.redisRunID { return known.epoch }
+    if claimed == known.epoch, runID == known.redisRunID { return known }
     let raised = try await ledger.raiseEpoch(known: known.epoch, claimed: claimed, redisRunID: runID)
     guard let epoch = raised else { return nil }
     // A crash before this leaves Redis behind the ledger, and the next look raises the epoch again.
@@ -92,11 +126,11 @@ package struct Scheduler: Service {
     Counter(label: MetricName.epochsRaised).increment()
     logger.notice(
       "Redis lost its memory of the queue, or may have; filling it again", metadata: ["epoch": "\(epoch)"])
-    return epoch
+    return try await ledger.queueState()
   }
 
-  private func enqueueBatch(_ epoch: Int64) async throws -> Int {
-    let count = try await ledger.handOver(epoch: epoch, limit: configuration.outboxBatch) { jobs in
+  private func enqueueBatch(of jobClass: JobClass, _ epoch: Int64) async throws -> Int {
+    let count = try await ledger.handOver(jobClass, epoch: epoch, limit: configuration.outboxBatch) { jobs in
       _ = try await queue.enqueue(
         jobs.map {
           QueuedJob(

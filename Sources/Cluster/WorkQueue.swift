@@ -8,6 +8,11 @@ package protocol WorkQueue: Sendable {
   /// The longest that `waitForWork` blocks.
   var longestWait: Duration { get }
 
+  /// Waiting and delayed jobs beyond which `enqueue` is refused, except for revokes.
+  var mostWaiting: Int { get }
+  /// How many wait and are delayed.
+  func depth() async throws(JobQueueError) -> Int
+
   func epoch() async throws(JobQueueError) -> Int64?
   func serverRunID() async throws(JobQueueError) -> String?
   func establish(epoch: Int64) async throws(JobQueueError) -> Bool
@@ -28,4 +33,9 @@ extension WorkQueue {
 extension LaneQueue: WorkQueue {
   package var leaseTTL: Duration { configuration.leaseTTL }
   package var longestWait: Duration { configuration.longestWait }
+  package var mostWaiting: Int { configuration.mostWaiting }
+  package func depth() async throws(JobQueueError) -> Int {
+    let stats = try await stats()
+    return stats.waitingTotal + stats.delayed
+  }
 }

@@ -28,7 +28,7 @@ package struct Worker: Service {
     renewal = LeaseRenewal(queue: queue, surroundings: surroundings, logger: logger)
     batches = BatchRun(
       configuration: configuration, queue: queue, ledger: ledger, handler: handler, surroundings: surroundings,
-      logger: logger)
+      pace: BatchPace(batchTime: configuration.batchTime, most: configuration.batchSize), logger: logger)
   }
 
   package func run() async throws {
@@ -48,11 +48,11 @@ package struct Worker: Service {
     var failures = 0
     while !Task.isShuttingDownGracefully, !Task.isCancelled {
       progress.note()
-      await cancelWhenGracefulShutdown { await slots.take() }
+      await surroundings.cancelledByShutdown { await slots.take() }
       if Task.isShuttingDownGracefully || Task.isCancelled { break }
       do {
         let reply = try await queue.lease(
-          worker: configuration.name, limit: configuration.batchSize, classes: configuration.classes)
+          worker: configuration.name, limit: batches.pace.limit, classes: configuration.classes)
         failures = 0
         switch reply {
         case .leased(let lease):
@@ -74,7 +74,7 @@ package struct Worker: Service {
 
   private func waitForWork(atMost nextDue: Duration?) async {
     let longest = max(nextDue ?? queue.longestWait, .milliseconds(1))
-    await cancelWhenGracefulShutdown { await queue.waitForWork(atMost: longest, classes: configuration.classes) }
+    await surroundings.cancelledByShutdown { await queue.waitForWork(atMost: longest, classes: configuration.classes) }
   }
 
   private func pause(after error: JobQueueError, failures: Int) async {
@@ -84,7 +84,7 @@ package struct Worker: Service {
       level: failures == 1 ? .info : .warning, "cannot lease; trying again", metadata: ["error": "\(error)"])
     let delay = surroundings.delay(configuration.outageBackoff, failures: failures)
     // best effort: a cancelled wait ends at once, and so does the loop
-    await cancelWhenGracefulShutdown { try? await surroundings.sleep(for: delay) }
+    await surroundings.cancelledByShutdown { try? await surroundings.sleep(for: delay) }
   }
 
   /// Works one lease, and stops when it is lost: whoever has the lane now reads the desired state afresh.

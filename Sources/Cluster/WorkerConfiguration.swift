@@ -6,12 +6,14 @@ package struct WorkerConfiguration: Sendable {
   package var name: String
   /// Lanes worked at the same time.
   package var concurrency = 4
-  /// Jobs taken of a lane at once.
+  /// Jobs taken of a lane at once, at most.
   package var batchSize = 200
+  /// About how long a batch may take: fewer jobs are taken at once while they are slow.
+  package var batchTime: Duration = .seconds(5)
   /// What this worker takes: all classes, unless some workers are kept free for revokes.
   package var classes = Set(JobClass.allCases)
-  /// How long a result is offered to a metadata database that does not answer, before the batch is given up to run
-  /// again elsewhere.
+  /// How long a result, or a job to be given back, is offered to a metadata database that does not answer. After it the
+  /// batch is given up, and its jobs run again.
   package var resultPatience: Duration = .seconds(300)
   /// Between two tries while Redis or the metadata database does not answer.
   package var outageBackoff = Backoff(base: .milliseconds(200), cap: .seconds(5))

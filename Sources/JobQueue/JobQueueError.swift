@@ -7,6 +7,9 @@ package struct JobQueueError: Error, Sendable, Equatable, CustomStringConvertibl
     case epochLost
     /// The lease is not current: it expired and another worker may have the lane. Nothing was changed.
     case fenced
+    /// As many jobs wait as may (`LaneQueue.Configuration.mostWaiting`). They are safe in the ledger; offer them again
+    /// after a while.
+    case full
     /// Redis cannot be reached or did not answer in time; the call may or may not have taken effect. All calls may be
     /// repeated, but a lease that was not seen comes back only when it expires.
     case unavailable

@@ -16,6 +16,9 @@ package struct LaneQueue: Sendable {
     package var longestWait: Duration
     /// How long `waitForWork` pauses at most when Redis cannot be reached; the pause is drawn from its upper four fifths.
     package var outagePause: Duration = .milliseconds(500)
+    /// Waiting and delayed jobs beyond which `enqueue` is refused with `.full`; revokes always pass. A job takes less
+    /// than 150 bytes of Redis.
+    package var mostWaiting = 1_000_000
 
     package init(
       prefix: String = "sluice", shard: Int = 0, leaseTTL: Duration = .seconds(30), longestWait: Duration = .seconds(5)

@@ -13,6 +13,18 @@ package struct Lease: Sendable, Hashable {
   package let trustedUntil: Deadline
   /// True if this batch tries a connection that was parked: the connection's other lanes wait for how it goes.
   package let isHalfOpen: Bool
+
+  package init(
+    lane: LaneID, fence: Fence, jobs: [Int64], worker: String, ttl: Duration, trustedUntil: Deadline, isHalfOpen: Bool
+  ) {
+    self.lane = lane
+    self.fence = fence
+    self.jobs = jobs
+    self.worker = worker
+    self.ttl = ttl
+    self.trustedUntil = trustedUntil
+    self.isHalfOpen = isHalfOpen
+  }
 }
 
 package enum LeaseReply: Sendable {

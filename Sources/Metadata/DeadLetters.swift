@@ -81,13 +81,9 @@ extension MetadataSession {
   package func discardDeadLetter(id: Int64, actor: String, reason: String? = nil) async throws {
     let note = "put aside by \(actor)" + (reason.map { ": \($0)" } ?? "")
     let changed = try await connection.query(
-      """
-      update job set state = 'cancelled', finished_at = now(), remedy = null,
-        error = $2 || coalesce('; it had failed: ' || error, '')
-      where id = $1 and state = 'discarded'
-      """, [.int8(id), .text(note)]
-    ).affected
-    if changed == 0 {
+      statement(PackageResources.put_aside_job_sql), [.int8(id), .text(note)]
+    ).rows
+    if changed.isEmpty {
       let job = try await job(id: id)
       throw MetadataError(.refused, "job \(id) is \(job.state.rawValue); only dead letters can be discarded")
     }
@@ -119,9 +115,9 @@ extension MetadataSession {
 
   private func run(_ numbers: [Int64], _ keys: [String?]) async throws -> [RetriedJob] {
     let rows = try await connection.query(
-      statement(PackageResources.retry_jobs_sql), [.int8Array(numbers), .textArray(keys)]
+      statement(PackageResources.retry_jobs_sql),
+      [.int8Array(numbers), .textArray(keys), .text(Self.outboxChannel)]
     ).rows
-    _ = try await connection.query("select pg_notify($1, '')", [.text(Self.outboxChannel)])
     return try rows.map { RetriedJob(id: try $0.int("id"), runsAs: try $0.int("runs_as")) }
   }
 
@@ -129,6 +125,8 @@ extension MetadataSession {
     guard let kind = JobKind(rawValue: try row.text("kind")),
       let jobClass = JobClass(rawValue: Int(try row.int("class")))
     else { throw MetadataError(.corrupt, "job \(try row.int("id")) was written by another version") }
-    return JobRequest(lane: 0, kind: kind, jobClass: jobClass, scope: try JobScope(json: try row.text("scope"))).openKey
+    return CoalescingKey(
+      JobRequest(lane: 0, kind: kind, jobClass: jobClass, scope: try JobScope(json: try row.text("scope")))
+    ).openKey
   }
 }

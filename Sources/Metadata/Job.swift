@@ -66,7 +66,7 @@ package struct JobScope: Sendable, Hashable, Codable {
     return scope
   }
 
-  /// The scope as the ledger keeps it: JSON with sorted keys, so that equal scopes are equal texts.
+  /// The scope as the ledger keeps it.
   package var json: String {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
@@ -97,8 +97,32 @@ package struct JobRequest: Sendable {
     self.scope = scope
     self.parent = parent
   }
+}
 
-  var openKey: String { "\(kind.rawValue) \(jobClass.rawValue) \(scope.json)" }
+/// What coalesces: of the jobs that have not started, there is one of each.
+struct CoalescingKey: Hashable, Comparable {
+  let lane: Int64
+  /// Kind, class and scope. Names come last, because they may hold anything.
+  let openKey: String
+
+  init(lane: Int64, openKey: String) {
+    self.lane = lane
+    self.openKey = openKey
+  }
+
+  init(_ request: JobRequest) {
+    lane = request.lane
+    let scope = request.scope
+    func number(_ value: Int64?) -> String { value.map(String.init) ?? "-" }
+    openKey = [
+      request.kind.rawValue, String(request.jobClass.rawValue), scope.subject.rawValue, number(scope.securable),
+      number(scope.identity), number(scope.audience), scope.role,
+    ].compactMap(\.self).joined(separator: " ")
+  }
+
+  static func < (left: CoalescingKey, right: CoalescingKey) -> Bool {
+    (left.lane, left.openKey) < (right.lane, right.openKey)
+  }
 }
 
 package struct SubmittedJob: Sendable, Hashable {
@@ -106,6 +130,9 @@ package struct SubmittedJob: Sendable, Hashable {
   package let lane: Int64
   /// False: the request coalesced into a job that had not started.
   package let isNew: Bool
+  /// Redis holds as many jobs as it may: this one is safe, but waits for room before it waits for its turn. Whoever has
+  /// more to submit slows down.
+  package let isQueueFull: Bool
 }
 
 /// A job as the ledger knows it.

@@ -29,8 +29,11 @@ package struct Claim: Sendable {
   package var poisoned: [Int64] = []
   /// Due later, with what is left to wait.
   package var early: [Int64: Duration] = [:]
-  /// A producer holds the row: back to the lane at once.
+  /// A producer or an old worker holds the row, a neighbour runs alone, or the lease is of an older epoch than the
+  /// ledger's: back to the lane at once.
   package var busy: [Int64] = []
+
+  package init() {}
 }
 
 /// What became of a job's run.
@@ -78,26 +81,53 @@ extension MetadataSession {
   /// How often a worker may vanish during a job before the job is taken for the cause.
   package static let stallLimit = 3
 
+  /// How long a job may fail, from its first counted failure on, before it is discarded. Waiting for its turn, for a
+  /// stopped instance and for the end of a snooze does not count.
+  package static let defaultRetryLimit: Duration = .seconds(86_400)
+
   /// Claims the jobs of a lease under its fence. A job that an older fence was running stalled; it is claimed again.
-  package func claim(_ numbers: [Int64], fence: Fence, worker: String) async throws -> Claim {
+  ///
+  /// - Parameter isDurable: false for a claim that is its transaction's only statement, whose commit then does not wait
+  ///   for the disk. A server that crashes may forget it: then nothing has started for the ledger, the results of the
+  ///   run are refused as stale, and the jobs run again. The next commit that waits, such as that of the results, takes
+  ///   it to the disk too.
+  package func claim(_ numbers: [Int64], fence: Fence, worker: String, isDurable: Bool = true) async throws -> Claim {
     let rows = try await connection.query(
       statement(PackageResources.claim_jobs_sql),
       [
         .int8Array(numbers), .int8(fence.epoch), .int8(fence.sequence), .text(worker), .int8(Int64(Self.stallLimit)),
+        .bool(isDurable),
       ]
     ).rows
     var claim = Claim()
     for row in rows {
+      if try row.text("state") == JobState.running.rawValue {
+        claim.claimed.append(try Self.decodeClaimed(row))
+      } else {
+        claim.poisoned.append(try row.int("id"))
+      }
+    }
+    claim.claimed.sort { $0.id < $1.id }
+    let answered = Set(claim.claimed.map(\.id)).union(claim.poisoned)
+    if answered.count < numbers.count {
+      try await addFates(of: numbers.filter { !answered.contains($0) }, fence, to: &claim)
+    }
+    return claim
+  }
+
+  private func addFates(of numbers: [Int64], _ fence: Fence, to claim: inout Claim) async throws {
+    let rows = try await connection.query(
+      statement(PackageResources.list_fates_sql),
+      [.int8Array(numbers), .int8(fence.epoch), .int8(fence.sequence)]
+    ).rows
+    for row in rows {
       let id = try row.int("id")
       switch try row.text("fate") {
-      case "claimed": claim.claimed.append(try Self.decodeClaimed(row))
-      case "poisoned": claim.poisoned.append(id)
       case "early": claim.early[id] = .milliseconds(try row.int("remaining_ms"))
       case "busy": claim.busy.append(id)
       default: claim.finished.append(id)
       }
     }
-    return claim
   }
 
   private static func decodeClaimed(_ row: PostgresRow) throws -> ClaimedJob {
@@ -109,35 +139,59 @@ extension MetadataSession {
       attempt: Int(try row.int("attempt")), maxAttempts: Int(try row.int("max_attempts")))
   }
 
-  /// Writes results under the fence and returns the numbers that were accepted; the others were stale.
+  /// Writes results under the fence.
+  ///
+  /// A job that failed and has no attempts left, or has failed for longer than `retryLimit`, is discarded instead.
+  /// - Returns: the state of each job whose result was accepted; the others were stale.
   @discardableResult
-  package func settle(_ results: [JobResult], fence: Fence) async throws -> Set<Int64> {
-    guard !results.isEmpty else { return [] }
-    func delay(_ outcome: JobResult.Outcome) -> Int64 {
-      switch outcome {
-      case .retryable(let delay), .snoozed(let delay): Int64(delay.wholeMilliseconds)
-      case .completed, .discarded, .cancelled: 0
-      }
-    }
+  package func settle(
+    _ results: [JobResult], fence: Fence, retryLimit: Duration = defaultRetryLimit
+  ) async throws -> [Int64: JobState] {
+    guard !results.isEmpty else { return [:] }
     let rows = try await connection.query(
       statement(PackageResources.settle_jobs_sql),
       [
         .int8Array(results.map(\.id)), .textArray(results.map(\.outcome.name)),
-        .int8Array(results.map { delay($0.outcome) }), .textArray(results.map(\.error)),
+        .int8Array(results.map { Int64($0.outcome.delay.wholeMilliseconds) }), .textArray(results.map(\.error)),
         .textArray(results.map(\.remedy)), .textArray(results.map(\.result)), .int8(fence.epoch),
-        .int8(fence.sequence),
+        .int8(fence.sequence), .text(Self.outcomeChannel), .int8(Self.outcomeLock),
       ]
     ).rows
-    _ = try await connection.query("select pg_notify($1, '')", [.text(Self.outcomeChannel)])
-    return Set(try rows.map { try $0.int("id") })
+    var states = try Self.states(rows)
+    let failing = states.filter { $0.value == .retryable }.map(\.key)
+    if !failing.isEmpty {
+      let ended = try await connection.query(
+        statement(PackageResources.end_failing_sql),
+        [
+          .int8Array(failing), .int8(fence.epoch), .int8(fence.sequence), .int8(Int64(retryLimit.wholeMilliseconds)),
+        ]
+      ).rows
+      states.merge(try Self.states(ended)) { $1 }
+    }
+    return states
+  }
+
+  private static func states(_ rows: [PostgresRow]) throws -> [Int64: JobState] {
+    var states: [Int64: JobState] = [:]
+    for row in rows { states[try row.int("id")] = JobState(rawValue: try row.text("state")) }
+    return states
   }
 
   /// Gives claimed jobs back as if they had not been claimed: a drain, a parked connection. Nothing is counted.
   package func release(_ numbers: [Int64], fence: Fence) async throws {
     _ = try await connection.query(
       """
-      update job set state = 'available', started_at = null, worker = null
+      update job set state = 'available', started_at = null, worker = null, scheduled_at = now()
       where id = any ($1) and state = 'running' and fence_epoch = $2 and fence_sequence = $3
       """, [.int8Array(numbers), .int8(fence.epoch), .int8(fence.sequence)])
+  }
+}
+
+extension JobResult.Outcome {
+  fileprivate var delay: Duration {
+    switch self {
+    case .retryable(let delay), .snoozed(let delay): delay
+    case .completed, .discarded, .cancelled: .zero
+    }
   }
 }

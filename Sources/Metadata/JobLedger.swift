@@ -7,50 +7,58 @@ extension MetadataSession {
   package static let outboxChannel = "sluice_outbox"
   /// The channel on which finished jobs are announced to those who wait for them.
   package static let outcomeChannel = "sluice_outcome"
+  /// Key of the lock that whoever waits for outcomes shares: "SLUI" in ASCII, and 3.
+  static let outcomeLock: Int64 = 0x534C_5549_0000_0003
+
+  /// Begins to hear of finished jobs; needs a dedicated session. What finished before is seen by whoever looks after.
+  package func listenToOutcomes() async throws {
+    // In this order: a settlement that finds nobody holding the lock has committed before this look at the jobs.
+    try await listen(to: Self.outcomeChannel)
+    _ = try await connection.query("select pg_advisory_lock_shared($1)", [.int8(Self.outcomeLock)])
+  }
 
   /// Inserts jobs, or coalesces them into ones that have not started, in the order of the requests.
   ///
-  /// The statement locks the row that it coalesces into: a claim that runs at the same time either waits for this
-  /// transaction and then reads what it changed, or comes first and leaves the key free for a new job.
+  /// The statement locks the row that it coalesces into: a claim that runs at the same time either passes it over until
+  /// this transaction has ended, or comes first and leaves the key free for a new job.
   package func submit(_ requests: [JobRequest]) async throws -> [SubmittedJob] {
-    var byKey: [String: SubmittedJob] = [:]
-    func key(_ request: JobRequest) -> String { "\(request.lane) \(request.openKey)" }
-    var first: [String: JobRequest] = [:]
-    for request in requests where first[key(request)] == nil { first[key(request)] = request }
+    guard !requests.isEmpty else { return [] }
+    let keys = requests.map(CoalescingKey.init)
+    var first: [CoalescingKey: JobRequest] = [:]
+    for (key, request) in zip(keys, requests) where first[key] == nil { first[key] = request }
     // Sorted, so that two producers lock rows in the same order.
-    let distinct = first.values.sorted { ($0.lane, $0.openKey) < ($1.lane, $1.openKey) }
+    let distinct = first.sorted { $0.key < $1.key }
+    var jobs: [CoalescingKey: SubmittedJob] = [:]
     for start in stride(from: 0, to: distinct.count, by: Self.submitChunk) {
-      let chunk = distinct[start..<min(start + Self.submitChunk, distinct.count)]
-      for job in try await insertJobs(Array(chunk)) { byKey[job.key] = job.job }
+      try await insert(Array(distinct[start..<min(start + Self.submitChunk, distinct.count)]), into: &jobs)
     }
-    if !distinct.isEmpty {
-      _ = try await connection.query("select pg_notify($1, '')", [.text(Self.outboxChannel)])
-    }
-    return try requests.map { request in
-      guard let job = byKey[key(request)] else {
+    return try keys.map { key in
+      guard let job = jobs[key] else {
         throw MetadataError(.corrupt, "a submitted job did not come back from the ledger")
       }
       return job
     }
   }
 
-  /// Jobs in one INSERT.
+  /// Jobs in one INSERT, and so in one entry of the outbox.
   private static let submitChunk = 1000
 
-  private func insertJobs(_ requests: [JobRequest]) async throws -> [(key: String, job: SubmittedJob)] {
-    try await connection.query(
+  private func insert(
+    _ requests: [(key: CoalescingKey, value: JobRequest)], into jobs: inout [CoalescingKey: SubmittedJob]
+  ) async throws {
+    let rows = try await connection.query(
       statement(PackageResources.submit_jobs_sql),
       [
-        .int8Array(requests.map(\.lane)), .textArray(requests.map(\.kind.rawValue)),
-        .int8Array(requests.map { Int64($0.jobClass.rawValue) }), .textArray(requests.map(\.scope.json)),
-        .textArray(requests.map(\.openKey)), .textArray(requests.map { $0.parent.map(String.init) }),
+        .int8Array(requests.map(\.key.lane)), .textArray(requests.map(\.value.kind.rawValue)),
+        .int8Array(requests.map { Int64($0.value.jobClass.rawValue) }), .textArray(requests.map(\.value.scope.json)),
+        .textArray(requests.map(\.key.openKey)), .textArray(requests.map { $0.value.parent.map(String.init) }),
+        .text(Self.outboxChannel),
       ]
-    ).rows.map { row in
+    ).rows
+    for row in rows {
       let lane = try row.int("lane_id")
-      return (
-        "\(lane) \(try row.text("open_key"))",
-        SubmittedJob(id: try row.int("id"), lane: lane, isNew: try row.bool("is_new"))
-      )
+      jobs[CoalescingKey(lane: lane, openKey: try row.text("open_key"))] = SubmittedJob(
+        id: try row.int("id"), lane: lane, isNew: try row.bool("is_new"), isQueueFull: try row.bool("is_queue_full"))
     }
   }
 
@@ -59,7 +67,11 @@ extension MetadataSession {
       coalesce(d.dropped_at is not null, false) as is_dropped,
       c.name as connection, j.kind, j.class, j.state, j.scope::text as scope, j.parent_id, j.coalesced, j.attempt,
       j.max_attempts, j.stalls,
-      j.enqueued_epoch = (select epoch from queue_epoch) as enqueued, \(rfc3339("j.created_at")) as created_at,
+      j.finished_at is null
+        and not exists (select from outbox o
+          where o.class = j.class and j.id between o.first_job and o.last_job and j.id = any (o.jobs))
+        and not exists (select from refill r where r.class = j.class and (r.lane_id, r.job_id) < (j.lane_id, j.id))
+        as enqueued, \(rfc3339("j.created_at")) as created_at,
       \(rfc3339("j.scheduled_at")) as scheduled_at, \(rfc3339("j.started_at")) as started_at,
       \(rfc3339("j.finished_at")) as finished_at, j.worker, j.error, j.remedy, j.result::text as result
     from job j join lane l on l.id = j.lane_id join connection c on c.id = l.connection_id
@@ -99,12 +111,23 @@ extension MetadataSession {
     ).rows.map(Self.decodeJob)
   }
 
+  /// The attempts of a job, in their order. The one that ended it is told by the job's own row.
   package func attempts(of id: Int64) async throws -> [JobAttempt] {
     try await connection.query(
       """
       select attempt, fence_epoch, fence_sequence, worker, outcome, \(rfc3339("started_at")) as started_at,
         \(rfc3339("finished_at")) as finished_at, error, result::text as result
-      from job_attempt where job_id = $1 order by fence_epoch, fence_sequence
+      from (
+        select attempt, fence_epoch, fence_sequence, worker, outcome, started_at, finished_at, error, result
+        from job_attempt where job_id = $1
+        union all
+        select attempt, fence_epoch, fence_sequence, worker, state, started_at, finished_at, error, result
+        from job j
+        where id = $1 and finished_at is not null and started_at is not null and worker is not null
+          and not exists (select from job_attempt a
+            where a.job_id = j.id and (a.fence_epoch, a.fence_sequence) = (j.fence_epoch, j.fence_sequence))
+      ) attempt
+      order by fence_epoch, fence_sequence
       """, [.int8(id)]
     ).rows.map { row in
       JobAttempt(
@@ -130,7 +153,7 @@ extension MetadataSession {
         .refused, "job \(id) is \(job.state.rawValue); only jobs that are not running and not finished can be cancelled"
       )
     }
-    _ = try await connection.query("select pg_notify($1, $2)", [.text(Self.outcomeChannel), .text("\(id)")])
+    _ = try await connection.query("select pg_notify($1, '')", [.text(Self.outcomeChannel)])
   }
 
   static func decodeJob(_ row: PostgresRow) throws -> Job {

@@ -8,9 +8,16 @@ package struct MetadataDatabase: Sendable {
   package let pool: PostgresPool
   package let configuration: PostgresConfiguration
 
+  /// How long a job may fail before it is discarded; see `MetadataSession.settle`.
+  package let retryLimit: Duration
+
   /// - Parameter connections: how many connections this process may hold at the same time.
-  package init(configuration: PostgresConfiguration, connections: Int = 8) {
+  package init(
+    configuration: PostgresConfiguration, connections: Int = 8,
+    retryLimit: Duration = MetadataSession.defaultRetryLimit
+  ) {
     self.configuration = configuration
+    self.retryLimit = retryLimit
     pool = PostgresPool(configuration, limits: .init(size: connections))
   }
 

@@ -10,7 +10,8 @@ package enum Schema {
     migration(3, "create_policies", PackageResources.V0003_create_policies_sql),
     migration(4, "create_ledger", PackageResources.V0004_create_ledger_sql),
     migration(5, "create_audit", PackageResources.V0005_create_audit_sql),
-    migration(6, "create_queue_rules", PackageResources.V0007_create_queue_rules_sql),
+    migration(6, "narrow_ledger", PackageResources.V0006_narrow_ledger_sql),
+    migration(7, "create_queue_rules", PackageResources.V0007_create_queue_rules_sql),
   ]
 
   private static func migration(_ version: Int, _ name: String, _ bytes: [UInt8]) -> Migration {

@@ -12,10 +12,14 @@ package enum MetricName {
   package static let leasesLost = "sluice_leases_lost_total"
   /// Jobs copied from the outbox into Redis.
   package static let jobsEnqueued = "sluice_jobs_enqueued_total"
+  /// Times that Redis held as many jobs as it may, so that producers were told to slow down.
+  package static let queueFull = "sluice_queue_full_total"
   /// Times that Redis was found without its memory.
   package static let epochsRaised = "sluice_queue_epochs_raised_total"
   /// Probes of instances that did not run.
   package static let probes = "sluice_instance_probes_total"
+  /// Jobs that a worker takes at once now, so that a batch takes about its batch time.
+  package static let batchLimit = "sluice_batch_limit"
   /// Seconds from claim to settlement of a batch.
   package static let batchSeconds = "sluice_batch_seconds"
 }

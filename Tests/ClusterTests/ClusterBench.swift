@@ -132,7 +132,11 @@ extension ClusterBench {
       "\($0.name) \($0.state) \($0.stateReason ?? "")"
     }
     let enqueued = try await count(
-      "select count(*) as n from job where finished_at is null and enqueued_epoch = (select epoch from queue_epoch)")
+      """
+      select count(*) as n from job j where finished_at is null
+        and not exists (select from outbox o where j.id = any (o.jobs))
+        and not exists (select from refill r where r.class = j.class and (r.lane_id, r.job_id) < (j.lane_id, j.id))
+      """)
     return "jobs: \(try await states()), \(enqueued) of them enqueued; connections: \(connections); queue: "
       + "\(try await queue.stats())"
   }

@@ -26,7 +26,7 @@ struct ClusterTests {
         try await cluster.waitForAll()
       }
       #expect(try await cluster.states()["subscribe completed"] == 150)
-      #expect(try await cluster.count("select count(*) as n from job_attempt") == cluster.subscribeAttempts(150))
+      #expect(try await cluster.miscountedJobs() == 0)
       for user in users { #expect(try await cluster.target.canRead(user, "sales.t29")) }
     }
   }
@@ -43,7 +43,7 @@ struct ClusterTests {
         try await cluster.waitForAll()
       }
       #expect(try await cluster.states()["subscribe completed"] == 300)
-      #expect(try await cluster.metadata.read { try await $0.queueEpoch().epoch } > 1)
+      #expect(try await cluster.metadata.read { try await $0.queueState().epoch } > 1)
       for user in users { #expect(try await cluster.target.canRead(user, "sales.t59")) }
     }
   }
@@ -52,6 +52,8 @@ struct ClusterTests {
   @Test func schedulersThatFillAnEmptyRedisTogetherLeaveNothingOut() async throws {
     try await ClusterBench.run { cluster in
       _ = try await cluster.submitMany(tables: 40, users: 3)
+      // Jobs that set the scene have ended without Redis, but are still to be told; only what an epoch brings counts.
+      _ = try await cluster.metadata.read { try await $0.connection.execute("delete from outbox") }
       let schedulers = (0..<4).map { cluster.scheduler("s\($0)") }
       try await cluster.running(schedulers) {
         for _ in 0..<12 {
@@ -95,10 +97,7 @@ struct ClusterTests {
         try await cluster.waitForAll()
       }
       #expect(try await cluster.states()["subscribe completed"] == 300)
-      #expect(
-        try await cluster.count(
-          "select count(*) as n from (select job_id from job_attempt where outcome = 'completed' group by 1 having count(*) > 1) x"
-        ) == 0)
+      #expect(try await cluster.miscountedJobs() == 0)
     }
     await server.postgres.stop(.immediate)
   }
@@ -116,7 +115,7 @@ struct ClusterTests {
         let late = try await cluster.metadata.transaction {
           try await $0.settle([JobResult(id: job.id, outcome: .discarded)], fence: lease.fence)
         }
-        #expect(late == [])
+        #expect(late == [:])
         let error = await #expect(throws: JobQueueError.self) {
           try await cluster.queue.settle(lease, [job.id: .done(.discarded)])
         }
@@ -129,15 +128,15 @@ struct ClusterTests {
 }
 
 extension ClusterBench {
-  /// Attempts that this many subscribe jobs make besides those of the jobs that set the scene.
-  func subscribeAttempts(_ jobs: Int) async throws -> Int {
+  /// Completed jobs with another number of attempts than their failures and the one that ended them: a result was
+  /// written twice, or lost.
+  func miscountedJobs() async throws -> Int {
     try await count(
       """
-      select count(*) as n from job_attempt a join job j on j.id = a.job_id
-      where j.kind <> 'subscribe' or j.scope ->> 'subject' = 'everything'
-      """
-    )
-      + jobs
+      select count(*) as n from job j
+      where state = 'completed' and attempt <> 1 + (
+        select count(*) from job_attempt a where a.job_id = j.id and a.outcome = 'retryable')
+      """)
   }
 
   /// Takes the first lane that is due.

@@ -87,10 +87,17 @@ import Testing
   }
 
   @Test func whatIsNotInRedisForLongIsAnError() {
-    let fresh = NotEnqueued(count: 50_000, isLimited: true, oldestAge: .seconds(2))
-    #expect(ClusterExamination.outbox(fresh).verdict == .ok)
-    let stuck = NotEnqueued(count: 1, isLimited: false, oldestAge: .seconds(60))
-    #expect(ClusterExamination.outbox(stuck).verdict == .error)
+    func verdict(_ count: Int, _ age: Duration, isRefilling: Bool = false, fullSince: String? = nil) -> Finding.Verdict
+    {
+      ClusterExamination.outbox(
+        NotEnqueued(count: count, oldestAge: age, isRefilling: isRefilling, fullSince: fullSince)
+      ).verdict
+    }
+    #expect(verdict(50_000, .seconds(2)) == .ok)
+    #expect(verdict(1, .seconds(60)) == .error)
+    #expect(verdict(1, .seconds(60), fullSince: "2026-01-01T00:00:00.000Z") == .warning)
+    #expect(verdict(10_000, .zero, isRefilling: true) == .warning)
+    #expect(verdict(0, .zero, isRefilling: true) == .ok)
   }
 
   @Test func aFindingIsOneLineWithItsRemedy() {

@@ -79,9 +79,27 @@ import Testing
     let lines = (1...2500).map { #"{"kind":"sync","path":"c\#($0)"}"# }.joined(separator: "\n")
     try await Self.withFile(lines) { file in
       var numbers: [Int] = []
-      try await file.forEachBatch { batch in
+      try await file.forEachBatch { batch, _ in
         #expect(batch.count <= SubmissionFile.batchSize)
         numbers += batch.map(\.number)
+        return true
+      }
+      #expect(numbers == Array(1...2500))
+    }
+  }
+
+  @Test func readingGoesOnWhereItStopped() async throws {
+    let lines = (1...2500).map { #"{"kind":"sync","path":"c\#($0)"}"# }.joined(separator: "\r\n")
+    try await Self.withFile(lines) { file in
+      var numbers: [Int] = []
+      var place: LineReader.Position? = .init()
+      while let start = place {
+        place = nil
+        try await file.forEachBatch(from: start) { batch, next in
+          numbers += batch.map(\.number)
+          place = numbers.count < 2500 ? next : nil
+          return false
+        }
       }
       #expect(numbers == Array(1...2500))
     }

@@ -101,12 +101,23 @@ extension Fixture {
   }
 
   @discardableResult
-  func settle(_ job: Int64, _ outcome: JobResult.Outcome, _ sequence: Int64 = 1) async throws -> Set<Int64> {
+  func settle(
+    _ job: Int64, _ outcome: JobResult.Outcome, _ sequence: Int64 = 1, retryLimit: Duration = .seconds(3600)
+  ) async throws -> [Int64: JobState] {
     try await write {
       try await $0.settle(
         [JobResult(id: job, outcome: outcome, error: outcome == .completed ? nil : "it failed")],
-        fence: Fence(epoch: 1, sequence: sequence))
+        fence: Fence(epoch: 1, sequence: sequence), retryLimit: retryLimit)
     }
+  }
+
+  /// Takes from the outbox as a scheduler does, all classes in their order.
+  func takeOutbox(epoch: Int64 = 1, limit: Int = 10) async throws -> [OutboxJob] {
+    var jobs: [OutboxJob] = []
+    for jobClass in JobClass.allCases {
+      jobs += try await write { try await $0.takeOutbox(jobClass, epoch: epoch, limit: limit) }
+    }
+    return jobs
   }
 
   func job(_ id: Int64) async throws -> Job { try await read { try await $0.job(id: id) } }

@@ -5,28 +5,40 @@ import Testing
 
 @Suite(.timeLimit(.minutes(2)))
 struct OutboxTests {
-  @Test func whatIsMarkedDoesNotComeAgain() async throws {
+  @Test func whatIsTakenDoesNotComeAgain() async throws {
     try await Fixture.run { fixture in
       let job = try await fixture.submitOne()
-      let first = try await fixture.write { session in
-        let jobs = try await session.outbox(epoch: 1, limit: 10)
-        try await session.markEnqueued(jobs?.map(\.id) ?? [], epoch: 1)
-        return jobs
-      }
-      #expect(first?.map(\.id) == [job])
-      #expect(first?.first?.parkedBy == fixture.connection.id)
-      #expect(try await fixture.write { try await $0.outbox(epoch: 1, limit: 10) }?.isEmpty == true)
+      let first = try await fixture.takeOutbox()
+      #expect(first.map(\.id) == [job])
+      #expect(first.first?.parkedBy == fixture.connection.id && first.first?.kind == .subscribe)
+      #expect(try await fixture.takeOutbox().isEmpty)
     }
   }
 
+  @Test func whatRedisWasNotToldOfStays() async throws {
+    try await Fixture.run { fixture in
+      let job = try await fixture.submitOne()
+      await #expect(throws: Unreachable.self) {
+        try await fixture.write { session in
+          _ = try await session.takeOutbox(.interactive, epoch: 1, limit: 10)
+          throw Unreachable()
+        }
+      }
+      #expect(try await fixture.takeOutbox().map(\.id) == [job])
+    }
+  }
+
+  private struct Unreachable: Error {}
+
   @Test func oneSchedulerAtATimeEmptiesIt() async throws {
     try await Fixture.run { fixture in
-      _ = try await fixture.submitOne()
+      let job = try await fixture.submitOne()
       try await fixture.write { first in
-        _ = try await first.outbox(epoch: 1, limit: 10)
-        #expect(try await fixture.write { try await $0.outbox(epoch: 1, limit: 10) } == nil)
+        _ = try await first.takeOutbox(.interactive, epoch: 1, limit: 10)
+        #expect(try await fixture.takeOutbox().isEmpty)
       }
-      #expect(try await fixture.write { try await $0.outbox(epoch: 1, limit: 10) }?.count == 1)
+      _ = try await fixture.submit(.grantee("s"))
+      #expect(try await fixture.takeOutbox().contains { $0.id == job } == false)
     }
   }
 
@@ -34,7 +46,7 @@ struct OutboxTests {
     try await Fixture.run { fixture in
       let job = try await fixture.submitOne()
       try await fixture.write { scheduler in
-        _ = try await scheduler.outbox(epoch: 1, limit: 10)
+        _ = try await scheduler.takeOutbox(.interactive, epoch: 1, limit: 10)
         #expect(try await fixture.claim([job]).claimed.map(\.id) == [job])
       }
     }
@@ -43,30 +55,77 @@ struct OutboxTests {
   @Test func governanceIsParkedByNoConnection() async throws {
     try await Fixture.run { fixture in
       _ = try await fixture.write { try await $0.submitEvaluations(of: [fixture.connection.id]) }
-      #expect(try await fixture.write { try await $0.outbox(epoch: 1, limit: 10) }?.map(\.parkedBy) == [0])
+      #expect(try await fixture.takeOutbox().map(\.parkedBy) == [0])
     }
   }
 
-  @Test func aJobThatIsDueLaterSaysSo() async throws {
+  /// A revoke behind a million others is told first: its class has an outbox of its own.
+  @Test func eachClassIsTakenByItselfRevokesFirst() async throws {
+    try await Fixture.run { fixture in
+      let lane = try await fixture.lane()
+      let bulk = try await fixture.write { session in
+        try await session.submit(
+          (0..<1500).map { JobRequest(lane: lane, kind: .sync, jobClass: .bulk, scope: .grantee("r\($0)")) })
+      }
+      let revoke = try await fixture.write { session in
+        try await session.submit([JobRequest(lane: lane, kind: .revoke, jobClass: .revoke, scope: .grantee("r"))])
+      }
+      #expect(try await fixture.read { try await $0.queueState() }.outboxClasses == [.revoke, .bulk])
+      let first = try await fixture.takeOutbox(limit: 100).map(\.id)
+      #expect(first.first == revoke[0].id && first.count == 1001 && Set(first[1...]).isSubset(of: bulk.map(\.id)))
+      #expect(try await fixture.read { try await $0.queueState() }.outboxClasses == [.bulk])
+      #expect(try await fixture.takeOutbox(limit: 100).count == 500)
+      #expect(try await fixture.read { try await $0.queueState() }.outboxClasses == [])
+    }
+  }
+
+  @Test func aJobSaysWhetherRedisHasBeenToldOfIt() async throws {
     try await Fixture.run { fixture in
       let job = try await fixture.submitOne()
-      _ = try await fixture.claim([job])
-      try await fixture.settle(job, .retryable(.seconds(60)))
-      let delay = try await fixture.write { try await $0.outbox(epoch: 1, limit: 10) }?.first?.delay
-      #expect(delay.map { $0 > .seconds(50) } == true)
+      #expect(try await fixture.job(job).isEnqueued == false)
+      _ = try await fixture.takeOutbox()
+      #expect(try await fixture.job(job).isEnqueued)
+      _ = try await fixture.write { try await $0.raiseEpoch(known: 1, claimed: nil, redisRunID: "a") }
+      #expect(try await fixture.job(job).isEnqueued == false)
+      _ = try await fixture.takeOutbox(epoch: 2)
+      #expect(try await fixture.job(job).isEnqueued)
     }
   }
 
   @Test func aNewEpochEnqueuesEverythingUnfinishedAgain() async throws {
     try await Fixture.run { fixture in
       let jobs = try await fixture.submit(.grantee("a"), .grantee("b"), .grantee("c")).map(\.id)
-      try await fixture.write { try await $0.markEnqueued(jobs, epoch: 1) }
+      _ = try await fixture.takeOutbox()
       _ = try await fixture.claim([jobs[0], jobs[1]])
       try await fixture.settle(jobs[0], .completed)
       let raised = try await fixture.write { try await $0.raiseEpoch(known: 1, claimed: nil, redisRunID: "a") }
       #expect(raised == 2)
-      let again = try await fixture.write { try await $0.outbox(epoch: 2, limit: 10) }
-      #expect(again?.map(\.id) == [jobs[1], jobs[2]])
+      #expect(try await fixture.takeOutbox(epoch: 2).map(\.id) == [jobs[1], jobs[2]])
+      #expect(try await fixture.takeOutbox(epoch: 2).isEmpty)
+    }
+  }
+
+  @Test func aRefillGoesByPagesAndKeepsDelays() async throws {
+    try await Fixture.run { fixture in
+      let jobs = try await fixture.submit(.grantee("a"), .grantee("b"), .grantee("c")).map(\.id)
+      _ = try await fixture.claim([jobs[1]])
+      try await fixture.settle(jobs[1], .retryable(.seconds(60)))
+      _ = try await fixture.write { try await $0.raiseEpoch(known: 1, claimed: nil, redisRunID: "a") }
+      let first = try await fixture.takeOutbox(epoch: 2, limit: 2)
+      #expect(first.map(\.id) == Array(jobs[..<2]))
+      #expect(first[1].delay.map { $0 > .seconds(50) } == true)
+      #expect(try await fixture.takeOutbox(epoch: 2, limit: 2).map(\.id) == [jobs[2]])
+    }
+  }
+
+  /// What an outdated scheduler tells Redis may be forgotten there: the new epoch's refill must not pass it over.
+  @Test func aSchedulerOfAnOlderEpochTakesNothingFromARefill() async throws {
+    try await Fixture.run { fixture in
+      let job = try await fixture.submitOne()
+      _ = try await fixture.takeOutbox()
+      _ = try await fixture.write { try await $0.raiseEpoch(known: 1, claimed: nil, redisRunID: "a") }
+      #expect(try await fixture.takeOutbox(epoch: 1).isEmpty)
+      #expect(try await fixture.takeOutbox(epoch: 2).map(\.id) == [job])
     }
   }
 

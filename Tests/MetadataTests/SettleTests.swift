@@ -10,7 +10,7 @@ struct SettleTests {
       let job = try await fixture.submitOne()
       _ = try await fixture.claim([job], 1)
       _ = try await fixture.claim([job], 2)
-      #expect(try await fixture.settle(job, .completed, 1) == [])
+      #expect(try await fixture.settle(job, .completed, 1) == [:])
       #expect(try await fixture.job(job).state == .running)
       #expect(try await fixture.read { try await $0.attempts(of: job) }.isEmpty)
     }
@@ -54,8 +54,8 @@ struct SettleTests {
     try await Fixture.run { fixture in
       let job = try await fixture.submitOne()
       _ = try await fixture.claim([job])
-      #expect(try await fixture.settle(job, .completed) == [job])
-      #expect(try await fixture.settle(job, .discarded) == [])
+      #expect(try await fixture.settle(job, .completed) == [job: .completed])
+      #expect(try await fixture.settle(job, .discarded) == [:])
       #expect(try await fixture.job(job).state == .completed)
     }
   }
@@ -90,6 +90,90 @@ struct SettleTests {
       _ = try await fixture.write { try await $0.retryJob(id: job) }
       let stored = try await fixture.job(job)
       #expect(stored.state == .available && stored.attempt == 0 && stored.error == nil && !stored.isEnqueued)
+    }
+  }
+
+  @Test func theAttemptThatEndsAJobIsToldByItsOwnRow() async throws {
+    try await Fixture.run { fixture in
+      let job = try await fixture.submitOne()
+      _ = try await fixture.claim([job], 1)
+      try await fixture.settle(job, .retryable(.zero), 1)
+      _ = try await fixture.claim([job], 2, worker: "second")
+      try await fixture.settle(job, .completed, 2)
+      let attempts = try await fixture.read { try await $0.attempts(of: job) }
+      #expect(attempts.map(\.outcome) == ["retryable", "completed"])
+      #expect(attempts.map(\.worker) == ["w", "second"] && attempts.map(\.number) == [1, 2])
+      #expect(try await fixture.rows("select from job_attempt").count == 1)
+    }
+  }
+
+  @Test func aRetriedJobKeepsTheAttemptThatHadEndedIt() async throws {
+    try await Fixture.run { fixture in
+      let job = try await fixture.submitOne()
+      _ = try await fixture.claim([job], 1)
+      try await fixture.settle(job, .discarded, 1)
+      _ = try await fixture.write { try await $0.retryJob(id: job) }
+      _ = try await fixture.claim([job], 2)
+      try await fixture.settle(job, .completed, 2)
+      let attempts = try await fixture.read { try await $0.attempts(of: job) }
+      #expect(attempts.map(\.outcome) == ["discarded", "completed"] && attempts[0].error == "it failed")
+    }
+  }
+
+  @Test func theLastAttemptThatFailsDiscards() async throws {
+    try await Fixture.run { fixture in
+      let job = try await fixture.submitOne()
+      try await fixture.execute("update job set max_attempts = 2")
+      for (sequence, state) in [(Int64(1), JobState.retryable), (2, .discarded)] {
+        _ = try await fixture.claim([job], sequence)
+        #expect(try await fixture.settle(job, .retryable(.zero), sequence) == [job: state])
+      }
+      let stored = try await fixture.job(job)
+      #expect(stored.state == .discarded && stored.finishedAt != nil && stored.attempt == 2)
+      #expect(stored.error?.hasPrefix("it failed; given up after 2 attempts") == true)
+      #expect(stored.remedy?.hasSuffix("sluice job retry \(job)") == true)
+    }
+  }
+
+  @Test func aJobThatFailsForLongerThanTheLimitIsDiscarded() async throws {
+    try await Fixture.run { fixture in
+      let job = try await fixture.submitOne()
+      _ = try await fixture.claim([job], 1)
+      #expect(try await fixture.settle(job, .retryable(.zero), 1) == [job: .retryable])
+      try await fixture.execute("update job set failing_since = now() - interval '2 hours'")
+      _ = try await fixture.claim([job], 2)
+      #expect(try await fixture.settle(job, .retryable(.zero), 2, retryLimit: .seconds(3600)) == [job: .discarded])
+    }
+  }
+
+  /// It waited two hours beyond its time, such as for a stopped instance: the limit moves on by as much.
+  @Test func waitingDoesNotCountAsFailing() async throws {
+    try await Fixture.run { fixture in
+      let job = try await fixture.submitOne()
+      _ = try await fixture.claim([job], 1)
+      try await fixture.settle(job, .retryable(.zero), 1)
+      try await fixture.execute(
+        "update job set failing_since = now() - interval '2 hours', scheduled_at = now() - interval '2 hours'")
+      _ = try await fixture.claim([job], 2)
+      #expect(try await fixture.settle(job, .snoozed(.zero), 2) == [job: .scheduled])
+      _ = try await fixture.claim([job], 3)
+      #expect(try await fixture.settle(job, .retryable(.zero), 3, retryLimit: .seconds(3600)) == [job: .retryable])
+    }
+  }
+
+  @Test func aSnoozeDoesNotCountAsFailing() async throws {
+    try await Fixture.run { fixture in
+      let job = try await fixture.submitOne()
+      _ = try await fixture.claim([job], 1)
+      try await fixture.settle(job, .retryable(.zero), 1)
+      _ = try await fixture.claim([job], 2)
+      try await fixture.settle(job, .snoozed(.seconds(7200)), 2)
+      // As two hours later.
+      try await fixture.execute(
+        "update job set scheduled_at = scheduled_at - interval '2 hours', failing_since = failing_since - interval '2 hours'"
+      )
+      _ = try await fixture.claim([job], 3)
+      #expect(try await fixture.settle(job, .retryable(.zero), 3, retryLimit: .seconds(3600)) == [job: .retryable])
     }
   }
 

@@ -1,53 +1,40 @@
--- Claims the jobs of a lease in one statement, under its fence, and says of each what became of it:
---   claimed     runs now
---   poisoned    its worker vanished too often; discarded here
---   finished    nothing left to do
---   early       not before remaining_ms, which is 0 while a suspect runs alone
---   busy        somebody is changing it at this moment; it comes back at once
--- $1 job numbers, $2 epoch, $3 sequence, $4 worker, $5 stalls allowed
-with locked as (
-  select j.id, j.state, j.scheduled_at, j.stalls,
+-- Claims the jobs of a lease under its fence: those that are due run now, and those whose worker vanished too often are
+-- discarded. The others are not in the answer; list_fates.sql says why.
+-- $1 job numbers, $2 epoch, $3 sequence, $4 worker, $5 stalls allowed, $6 whether the commit waits for the disk
+--
+-- The array in a subselect hides its length, and "finished_at is null" is not asked: with either, the planner thinks
+-- reading all unfinished jobs cheaper than looking up each of these.
+with picked as materialized (
+  select j.ctid as place, j.id, j.state, j.stalls + stalled.now::int as stalls, stalled.now as stalled
+  from unnest((select $1::bigint[])) as r (id)
+    join job j on j.id = r.id
     -- A later lease of the same epoch: its worker vanished. Under the same fence it is this worker itself, whose answer
     -- to the claim was lost; in an earlier epoch Redis forgot the lease, and no worker is to blame.
-    j.state = 'running' and j.fence_epoch = $2 and j.fence_sequence < $3 as stalled
-  from job j
-  where j.id = any ($1) and j.finished_at is null
-    and (j.state <> 'running' or (j.fence_epoch, j.fence_sequence) <= ($2, $3))
-  order by j.id
-  for update skip locked
-), suspect as (
-  -- Stalled more than once: each runs alone from now on, so that its neighbours are not discarded with it.
-  select min(id) as id from locked where stalled and stalls >= 1
-), due as (
-  select l.* from locked l cross join suspect s
-  where (l.state = 'running' or l.scheduled_at <= now() + interval '50 milliseconds')
-    and (s.id is null or l.id = s.id)
-), claimed as (
-  update job j set state = 'running', fence_epoch = $2, fence_sequence = $3, worker = $4, open_key = null,
-    started_at = now(), stalls = d.stalls + d.stalled::int
-  from due d
-  where j.id = d.id and d.stalls + d.stalled::int < $5
-  returning j.id, j.lane_id, j.kind, j.class, j.scope, j.attempt, j.max_attempts
-), poisoned as (
-  update job j set state = 'discarded', open_key = null, finished_at = now(), stalls = d.stalls + 1,
-    error = 'the worker vanished ' || (d.stalls + 1) || ' times while this job ran',
-    remedy = 'find out why workers die on it (memory, a crash), then: sluice job retry ' || j.id
-  from due d
-  where j.id = d.id and d.stalls + d.stalled::int >= $5
-  returning j.id
+    cross join lateral (
+      select j.state = 'running' and j.fence_epoch = $2 and j.fence_sequence < $3 as now) stalled
+  where (j.state in ('available', 'scheduled', 'retryable') and j.scheduled_at <= now() + interval '50 milliseconds'
+      or j.state = 'running' and (j.fence_epoch, j.fence_sequence) <= ($2, $3))
+    -- Fences only rise: a lease of an older epoch comes from a Redis with an old memory.
+    and $2 >= (select epoch from queue_epoch)
+    and ($6 or (select set_config('synchronous_commit', 'off', true)) is not null)
+  for no key update of j skip locked
 )
-select r.id,
-  case when c.id is not null then 'claimed'
-    when p.id is not null then 'poisoned'
-    when j.id is null or j.finished_at is not null then 'finished'
-    when l.id is not null then 'early'
-    when j.state = 'running' and (j.fence_epoch, j.fence_sequence) > ($2, $3) then 'finished'
-    else 'busy' end as fate,
-  greatest(0, extract(epoch from l.scheduled_at - now()) * 1000)::bigint as remaining_ms,
-  c.kind, c.class, c.scope::text as scope, c.attempt, c.max_attempts
-from unnest($1::bigint[]) as r (id)
-  left join job j on j.id = r.id
-  left join locked l on l.id = r.id
-  left join claimed c on c.id = r.id
-  left join poisoned p on p.id = r.id
-order by r.id
+update job j set
+  state = case when p.stalls < $5 then 'running' else 'discarded' end,
+  stalls = p.stalls,
+  open_key = null,
+  -- What it waited beyond its time was not its own failing.
+  failing_since = j.failing_since
+    + case p.state when 'running' then interval '0' else greatest(now() - j.scheduled_at, interval '0') end,
+  fence_epoch = case when p.stalls < $5 then $2 else j.fence_epoch end,
+  fence_sequence = case when p.stalls < $5 then $3 else j.fence_sequence end,
+  worker = case when p.stalls < $5 then $4 else j.worker end,
+  started_at = case when p.stalls < $5 then now() else j.started_at end,
+  finished_at = case when p.stalls < $5 then null else now() end,
+  error = case when p.stalls < $5 then j.error else 'the worker vanished ' || p.stalls || ' times while this job ran' end,
+  remedy = case when p.stalls < $5 then j.remedy
+    else 'find out why workers die on it (memory, a crash), then: sluice job retry ' || j.id end
+from picked p
+-- Stalled more than once: each runs alone from now on, so that its neighbours are not discarded with it.
+where j.ctid = p.place and p.id = coalesce((select min(id) from picked where stalled and stalls > 1), p.id)
+returning j.id, j.state, j.kind, j.class, j.scope::text as scope, j.attempt, j.max_attempts

@@ -1,10 +1,16 @@
--- Each lane with unfinished jobs and the age of the oldest: one look into the index of unfinished jobs a lane.
+-- Each lane with unfinished jobs and the age of the oldest: a look into the index of unfinished jobs a lane and class.
 select l.id, l.kind, c.name as connection, d.name as database,
   (extract(epoch from greatest(now() - oldest.created_at, interval '0')) * 1000)::bigint as age_ms
 from lane l
   join connection c on c.id = l.connection_id
   left join securable d on d.id = l.database_id
   cross join lateral (
-    select j.created_at from job j where j.lane_id = l.id and j.finished_at is null order by j.id limit 1
+    select min(j.created_at) as created_at
+    from (values (0::smallint), (1), (2)) as k (class)
+      cross join lateral (
+        select created_at from job
+        where class = k.class and lane_id = l.id and finished_at is null
+        order by id limit 1) j
   ) oldest
+where oldest.created_at is not null
 order by c.name, l.id

@@ -1,10 +1,21 @@
--- Inserts jobs in the order given, or coalesces each into the job of the same key that has not started.
+-- Inserts jobs in the order given, or coalesces each into the job of the same key that has not started; the new ones
+-- go to the outbox, and schedulers hear of it when the transaction commits.
 -- DO UPDATE, not DO NOTHING: the row lock is what makes a concurrent claim wait for this transaction's changes.
-insert into job (lane_id, kind, class, scope, open_key, parent_id)
-select r.lane_id, r.kind, r.class, r.scope::jsonb, r.open_key, r.parent_id::bigint
-from unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[])
-  as r (lane_id, kind, class, scope, open_key, parent_id)
-order by r.lane_id, r.open_key
-on conflict (lane_id, open_key) where open_key is not null
-do update set coalesced = job.coalesced + 1
-returning id, lane_id, open_key, xmax = 0 as is_new
+-- $1 lanes, $2 kinds, $3 classes, $4 scopes, $5 open keys, $6 parents, $7 the channel
+with submitted as (
+  insert into job (lane_id, kind, class, scope, open_key, parent_id)
+  select r.lane_id, r.kind, r.class, r.scope::jsonb, r.open_key, r.parent_id::bigint
+  from unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[])
+    as r (lane_id, kind, class, scope, open_key, parent_id)
+  on conflict (lane_id, open_key) where open_key is not null
+  do update set coalesced = job.coalesced + 1
+  returning id, lane_id, class, kind, open_key, xmax = 0 as is_new
+), announced as (
+  insert into outbox (class, kind, size, first_job, last_job, jobs, lanes)
+  select class, kind, count(*), min(id), max(id), array_agg(id), array_agg(lane_id)
+  from submitted where is_new
+  group by class, kind
+)
+select id, lane_id, open_key, is_new, (select full_since is not null from queue_epoch) as is_queue_full,
+  (select pg_notify($7, '')) as announcement
+from submitted

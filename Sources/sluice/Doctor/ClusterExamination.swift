@@ -17,12 +17,20 @@ struct ClusterExamination {
   }
 
   static func outbox(_ waiting: NotEnqueued) -> Finding {
-    let count = waiting.isLimited ? "\(waiting.count) jobs or more" : "\(waiting.count) jobs"
-    let words = "\(count) are not in Redis yet, the oldest for \(DurationText.rounded(waiting.oldestAge))"
-    return waiting.oldestAge <= oldestNotEnqueued
+    let words = "\(waiting.count) jobs are not in Redis yet, the oldest for \(DurationText.rounded(waiting.oldestAge))"
+    if let since = waiting.fullSince {
+      return .warning(
+        "outbox", "\(words): as many jobs wait in Redis as may, since \(since)",
+        remedy: "see that workers keep up: sluice worker list; or raise SLUICE_QUEUE_LIMIT")
+    }
+    if waiting.isRefilling && waiting.count > 0 {
+      return .warning(
+        "outbox", "Redis lost its memory and is being told of \(waiting.count) jobs or more again",
+        remedy: "wait, and see that a scheduler runs")
+    }
+    return waiting.count == 0 || waiting.oldestAge <= oldestNotEnqueued
       ? .ok("outbox", waiting.count == 0 ? "empty" : words)
-      : .error(
-        "outbox", words, remedy: "see that a scheduler runs and reaches Redis, and that the queue is not full")
+      : .error("outbox", words, remedy: "see that a scheduler runs and reaches Redis")
   }
 
   static func deadLetters(_ dead: DeadLetterCount) -> Finding {

@@ -71,10 +71,9 @@ struct Examination {
     await attempt("ledger", "see the database's log") {
       try await metadata.read { session in
         let rules = try await session.queueRules()
-        let epoch = try await session.queueEpoch().epoch
         return [
           ClusterExamination.scheduler(try await session.serverFacts()),
-          ClusterExamination.outbox(try await session.notEnqueued(epoch: epoch)),
+          ClusterExamination.outbox(try await session.notEnqueued()),
           ClusterExamination.deadLetters(try await session.deadLetterCount()),
           ClusterExamination.oldestAge(try await session.backlog(), try await session.connections(), rules),
           ClusterExamination.pauses(rules),

@@ -31,13 +31,16 @@ struct ProcessParts: Sendable {
     let logger = Logger(label: label)
     let key = try settings.sealingKey()
     let redisConfiguration = try settings.redisConfiguration()
-    let metadata = MetadataDatabase(configuration: try settings.metadataConfiguration(), connections: connections)
+    let metadata = MetadataDatabase(
+      configuration: try settings.metadataConfiguration(), connections: connections,
+      retryLimit: settings.duration(.retryLimit))
+    var queueConfiguration = LaneQueue.Configuration(leaseTTL: settings.duration(.leaseTTL))
+    queueConfiguration.mostWaiting = settings.integer(.queueLimit)
     let redis = RedisClient(configuration: redisConfiguration, logger: logger)
     let wake = RedisClient(configuration: redisConfiguration, logger: logger)
     let parts = ProcessParts(
       settings: settings, metadata: metadata, redis: redis, wake: wake,
-      queue: LaneQueue(
-        client: redis, wakeClient: wake, configuration: .init(leaseTTL: settings.duration(.leaseTTL))),
+      queue: LaneQueue(client: redis, wakeClient: wake, configuration: queueConfiguration),
       targets: Targets(metadata: metadata, key: key, caFile: settings[.caFile], logger: logger),
       logger: logger)
     do {

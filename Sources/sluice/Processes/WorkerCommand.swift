@@ -16,6 +16,8 @@ struct WorkerCommand: AsyncParsableCommand {
   @Option(help: .init("Of revoke, interactive, bulk; all by default (SLUICE_CLASSES).", valueName: "list"))
   var classes: String?
   @Option(help: "Jobs of a lane taken at once (SLUICE_BATCH_SIZE).") var batchSize: String?
+  @Option(help: .init("About how long a batch may take (SLUICE_BATCH_TIME).", valueName: "duration"))
+  var batchTime: String?
   @Option(help: .init("How long a lane outlives its worker (SLUICE_LEASE_TTL).", valueName: "duration"))
   var leaseTtl: String?
   @Option(help: .init("How long SIGTERM waits for work (SLUICE_DRAIN_TIMEOUT).", valueName: "duration"))
@@ -31,13 +33,14 @@ struct WorkerCommand: AsyncParsableCommand {
     let settings = try options.settings(
       requiring: [.metadataURL, .redisURL, .secretKeyFile],
       extra: [
-        .concurrency: concurrency, .classes: classes, .batchSize: batchSize, .leaseTTL: leaseTtl,
+        .concurrency: concurrency, .classes: classes, .batchSize: batchSize, .batchTime: batchTime, .leaseTTL: leaseTtl,
         .drainTimeout: drainTimeout, .health: health,
       ])
     settings.startLogging()
     var configuration = WorkerConfiguration(name: ProcessParts.processName)
     configuration.concurrency = settings.integer(.concurrency)
     configuration.batchSize = settings.integer(.batchSize)
+    configuration.batchTime = settings.duration(.batchTime)
     let names = Set(settings.list(.classes))
     configuration.classes = Set(JobClass.allCases.filter { names.contains($0.name) })
     let parts = try await ProcessParts.open(

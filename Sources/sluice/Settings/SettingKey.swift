@@ -60,13 +60,22 @@ extension SettingKey {
     "classes", .choices(["revoke", "interactive", "bulk"]), default: "revoke,interactive,bulk",
     "classes of jobs that a worker takes")
   static let batchSize = SettingKey(
-    "batch_size", .integer(1...1000), default: "200", "jobs of a lane that a worker takes at once")
+    "batch_size", .integer(1...1000), default: "200", "jobs of a lane that a worker takes at once, at most")
+  static let batchTime = SettingKey(
+    "batch_time", .duration(.milliseconds(100) ... .seconds(300)), default: "5s",
+    "about how long a batch may take; fewer jobs are taken at once while they are slow")
   static let leaseTTL = SettingKey(
     "lease_ttl", .duration(.seconds(2) ... .seconds(600)), default: "30s",
     "how long a lane stays with a worker that no longer renews its lease")
   static let outboxPoll = SettingKey(
     "outbox_poll", .duration(.milliseconds(10) ... .seconds(60)), default: "1s",
     "how often a scheduler looks for new jobs when no announcement comes")
+  static let queueLimit = SettingKey(
+    "queue_limit", .integer(1000...100_000_000), default: "1000000",
+    "jobs in Redis beyond which only revokes are added and producers slow down; a job takes up to 150 bytes")
+  static let retryLimit = SettingKey(
+    "retry_limit", .duration(.seconds(60) ... .seconds(365 * 86_400)), default: "24h",
+    "how long a job may fail and be tried again before it is discarded; waiting does not count")
   static let firstProbe = SettingKey(
     "first_probe", .duration(.milliseconds(100) ... .seconds(3600)), default: "1s",
     "when a stopped instance is first asked after; later probes follow after half as long again each")
@@ -79,6 +88,7 @@ extension SettingKey {
 
   static let all: [SettingKey] = [
     .metadataURL, .redisURL, .secretKeyFile, .caFile, .logLevel, .logFormat, .health, .drainTimeout, .concurrency,
-    .classes, .batchSize, .leaseTTL, .outboxPoll, .firstProbe, .longestProbe, .jobRetention,
+    .classes, .batchSize, .batchTime, .leaseTTL, .outboxPoll, .queueLimit, .retryLimit, .firstProbe, .longestProbe,
+    .jobRetention,
   ]
 }

@@ -1,9 +1,20 @@
 import Governance
 import Metadata
+import Platform
 
-/// Submits a checked file in one transaction, so that a failure anywhere loses nothing and leaves nothing behind.
+/// Submits a checked file: in one transaction, so that a failure anywhere loses nothing and leaves nothing behind, as
+/// long as the queue has room. Once it is full, what was submitted is committed, as soon as the rest has been checked
+/// too, and each further part waits for room.
 struct BulkSubmission {
+  /// Between two looks whether the queue has room.
+  private static let roomPoll: Duration = .seconds(1)
+
   let file: SubmissionFile
+  let metadata: MetadataDatabase
+  /// Requests in the file, for the progress.
+  let total: Int
+  /// How long to wait for room in the queue; nil for as long as it takes.
+  let deadline: Deadline?
 
   /// What a batch names, as the metadata database knows it.
   private struct Resolved {
@@ -11,35 +22,87 @@ struct BulkSubmission {
     var syncs: [MetadataSession.SyncPlace] = []
   }
 
+  /// How far the file was submitted.
+  private struct Part {
+    var jobs: [Int64: SubmittedJob] = [:]
+    /// Places that were synced already.
+    var known: Set<SecurablePath> = []
+    var count = 0
+    /// Where the next part begins; nil at the end of the file.
+    var rest: LineReader.Position?
+  }
+
   /// Each job once; `isNew` only if this file made it.
   ///
-  /// - Parameter total: requests in the file, for the progress.
-  func run(total: Int, on metadata: MetadataDatabase) async throws -> [SubmittedJob] {
-    try await metadata.transaction { session in
-      var jobs: [Int64: SubmittedJob] = [:]
-      var known: Set<SecurablePath> = []
-      var faults = LineFaults()
-      var progress = ProgressLine(total: total, what: "requests")
-      try await file.forEachBatch { batch in
-        let resolved = try await resolve(batch, &known, &faults, session)
-        progress.advance(by: batch.count)
-        // From the first fault on, lines are only checked: all faults are told in one go, and nothing is kept.
-        guard faults.isEmpty else { return }
-        for job in try await submit(resolved, session) where jobs[job.id] == nil { jobs[job.id] = job }
+  /// - Throws: `timedOut` if the queue stayed full; what was submitted until then stays.
+  func run() async throws -> [SubmittedJob] {
+    var part = try await metadata.transaction { try await submit(after: Part(), from: .init(), isFirst: true, $0) }
+    while let place = part.rest {
+      try await awaitRoom(part.count)
+      let before = part
+      part = try await metadata.transaction { try await submit(after: before, from: place, isFirst: false, $0) }
+    }
+    return part.jobs.values.sorted { $0.id < $1.id }
+  }
+
+  /// Submits the file from a place on, as far as the queue has room.
+  private func submit(
+    after before: Part, from start: LineReader.Position, isFirst: Bool, _ session: MetadataSession
+  ) async throws -> Part {
+    var part = before
+    part.rest = nil
+    var checked = before.known
+    var faults = LineFaults()
+    var progress = ProgressLine(total: total, what: "requests")
+    progress.advance(by: part.count)
+    try await file.forEachBatch(from: start) { batch, place in
+      progress.advance(by: batch.count)
+      // From the first fault on, and beyond a full queue, lines are only checked: all faults are told in one go.
+      guard faults.isEmpty && part.rest == nil else {
+        _ = try await resolve(batch, &checked, &faults, session)
+        return true
       }
-      progress.finish()
-      if !faults.isEmpty { throw faults.failure(in: file.name) }
-      return jobs.values.sorted { $0.id < $1.id }
+      let resolved = try await resolve(batch, &part.known, &faults, session)
+      guard faults.isEmpty else { return true }
+      let jobs = try await apply(resolved, session)
+      for job in jobs where part.jobs[job.id] == nil { part.jobs[job.id] = job }
+      part.count += batch.count
+      guard jobs.contains(where: \.isQueueFull), part.count < total else { return true }
+      part.rest = place
+      checked = part.known
+      return isFirst
+    }
+    progress.finish()
+    if !faults.isEmpty { throw faults.failure(in: file.name) }
+    return part
+  }
+
+  private func awaitRoom(_ count: Int) async throws {
+    Output.standardError("the queue is full: \(count) of \(total) requests are submitted, the rest waits for room\n")
+    while try await metadata.read({ try await $0.queueState() }).isFull {
+      if let deadline, deadline.hasPassed {
+        throw CommandFailure(
+          .timedOut,
+          """
+          time is up: the queue is full, and \(count) of \(total) requests are submitted; see sluice queue stats, and \
+          submit the same file again: what is submitted already does no harm
+          """)
+      }
+      try await Task.sleep(for: Self.roomPoll)
     }
   }
 
   /// Adds what is unknown in the lines that can be read, so that it is told together with those that cannot.
-  func addUnknown(to faults: inout LineFaults, on metadata: MetadataDatabase) async throws {
+  static func addUnknown(
+    in file: SubmissionFile, to faults: inout LineFaults, on metadata: MetadataDatabase
+  ) async throws {
+    let submission = BulkSubmission(file: file, metadata: metadata, total: 0, deadline: nil)
     faults = try await metadata.read { [faults] session in
       var faults = faults
       var known: Set<SecurablePath> = []
-      try await file.forEachBatch(skippingFaulty: true) { batch in
-        _ = try await resolve(batch, &known, &faults, session)
+      try await file.forEachBatch(skippingFaulty: true) { batch, _ in
+        _ = try await submission.resolve(batch, &known, &faults, session)
+        return true
       }
       return faults
     }
@@ -65,7 +128,7 @@ struct BulkSubmission {
     return Resolved(subscriptions: subscriptions, syncs: places)
   }
 
-  private func submit(_ resolved: Resolved, _ session: MetadataSession) async throws -> [SubmittedJob] {
+  private func apply(_ resolved: Resolved, _ session: MetadataSession) async throws -> [SubmittedJob] {
     try await session.submitSyncs(of: resolved.syncs)
       + session.apply(resolved.subscriptions, jobClass: .bulk, actor: Operator.name)
   }

@@ -11,18 +11,32 @@ struct LineReader: Sequence, IteratorProtocol {
   private var buffer = Data()
   private var isAtEnd = false
   /// The number of the line that was returned last; the first is 1.
-  private(set) var lineNumber = 0
+  var lineNumber: Int { position.lineNumber }
   /// Why reading ended before the end of the file.
   private(set) var failure: CommandFailure?
 
+  /// Where the next line begins.
+  private(set) var position: Position
+
+  /// A place between two lines of a file.
+  struct Position: Sendable {
+    var offset: UInt64 = 0
+    /// Lines before it.
+    var lineNumber = 0
+  }
+
   /// - Parameter lineLimit: the longest line in bytes; a longer one ends the reading with a failure.
-  init(path: String, lineLimit: Int) throws {
+  init(path: String, from start: Position = Position(), lineLimit: Int) throws {
     guard let handle = FileHandle(forReadingAtPath: path) else {
       throw CommandFailure.refused("cannot read \(path); check the path and its permissions")
     }
     self.handle = handle
     self.path = path
     self.lineLimit = lineLimit
+    position = start
+    do { try handle.seek(toOffset: start.offset) } catch {
+      throw CommandFailure.refused("cannot read \(path): \(FileFault.reason(of: error))")
+    }
   }
 
   mutating func next() -> Data? {
@@ -44,7 +58,8 @@ struct LineReader: Sequence, IteratorProtocol {
   }
 
   private mutating func accept(_ line: Data) -> Data? {
-    lineNumber += 1
+    position.lineNumber += 1
+    position.offset += UInt64(line.count) + 1
     guard line.count <= lineLimit else {
       failure = .refused("\(path):\(lineNumber): the line is longer than \(lineLimit) bytes")
       return nil

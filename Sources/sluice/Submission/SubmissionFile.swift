@@ -59,13 +59,15 @@ struct SubmissionFile: Sendable {
     return (count, faults)
   }
 
-  /// Hands out requests in batches, with the number of each line.
+  /// Hands out requests in batches, with the number of each line and the place after the last, until `body` returns
+  /// false.
   ///
   /// - Parameter skippingFaulty: whether a faulty line is passed over; else it ends the reading.
   func forEachBatch(
-    skippingFaulty: Bool = false, _ body: ([(number: Int, line: SubmissionLine)]) async throws -> Void
+    from start: LineReader.Position = .init(), skippingFaulty: Bool = false,
+    _ body: ([(number: Int, line: SubmissionLine)], LineReader.Position) async throws -> Bool
   ) async throws {
-    var reader = try LineReader(path: path, lineLimit: Self.lineLimit)
+    var reader = try LineReader(path: path, from: start, lineLimit: Self.lineLimit)
     var batch: [(number: Int, line: SubmissionLine)] = []
     while let line = reader.next() {
       if Self.isBlank(line) { continue }
@@ -78,12 +80,12 @@ struct SubmissionFile: Sendable {
         throw faults.failure(in: name)
       }
       if batch.count == Self.batchSize {
-        try await body(batch)
+        guard try await body(batch, reader.position) else { return }
         batch = []
       }
     }
     if let failure = reader.failure { throw failure }
-    if !batch.isEmpty { try await body(batch) }
+    if !batch.isEmpty { _ = try await body(batch, reader.position) }
   }
 
   private func forEachLine(_ body: (Int, Data) throws -> Void) throws {

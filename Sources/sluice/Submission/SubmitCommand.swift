@@ -11,8 +11,8 @@ struct SubmitCommand: AsyncParsableCommand {
         {"kind":"subscribe","user":"ana","path":"prod/db/schema/table","access":"read","expires":"2027-01-01T00:00:00Z"}
         {"kind":"revoke","user":"ana","path":"prod/db/schema/table"}
         {"kind":"sync","path":"prod"}
-      All lines are checked before any is submitted, and all are submitted in one transaction. The same file again \
-      does no harm.
+      All lines are checked before any is submitted, and all are submitted in one transaction; but while the queue is \
+      full, in parts that wait for room, no longer than --timeout. The same file again does no harm.
 
       Example: sluice submit --from-file requests.jsonl --wait
       """,
@@ -34,7 +34,10 @@ struct SubmitCommand: AsyncParsableCommand {
     let (count, faults) = try file.inspect()
     if !faults.isEmpty { throw await complete(faults, of: file) }
     try await common.settingOptions.withMetadata { metadata, _ in
-      let jobs = try await BulkSubmission(file: file).run(total: count, on: metadata)
+      var waiting = waiting
+      let deadline = waiting.timeout.map(Deadline.after)
+      let jobs = try await BulkSubmission(file: file, metadata: metadata, total: count, deadline: deadline).run()
+      if let deadline { waiting.timeout = deadline.remaining }
       let new = jobs.filter(\.isNew).count
       try await waiting.conclude(
         "\(count) requests: \(new) new jobs, \(count - new) coalesced",
@@ -48,7 +51,7 @@ struct SubmitCommand: AsyncParsableCommand {
     var faults = faults
     do {
       try await common.settingOptions.withMetadata { metadata, _ in
-        try await BulkSubmission(file: file).addUnknown(to: &faults, on: metadata)
+        try await BulkSubmission.addUnknown(in: file, to: &faults, on: metadata)
       }
     } catch {
       Output.standardError("users and paths were not checked: \(Ending.message(of: error))\n")
@@ -73,9 +76,12 @@ struct SubmitSync: AsyncParsableCommand {
       let job = try await metadata.transaction { session in
         try await session.submitSync(of: path, evenInactive: inactive)
       }
+      job.warnIfQueueIsFull()
       try await waiting.conclude("job \(job.id)", job.record, jobs: [job.id], on: metadata, common.output)
     }
   }
+
+  func validate() throws { try waiting.requireWait() }
 }
 
 struct SubmitSubscribe: AsyncParsableCommand {
@@ -98,6 +104,8 @@ struct SubmitSubscribe: AsyncParsableCommand {
       kind: .subscribe, user: user, path: path, access: access, expires: expires)
     try await SubmitOne(request: request, waiting: waiting, common: common).run()
   }
+
+  func validate() throws { try waiting.requireWait() }
 }
 
 struct SubmitRevoke: AsyncParsableCommand {
@@ -123,6 +131,8 @@ struct SubmitRevoke: AsyncParsableCommand {
     let request = try SubmissionLine.checked(kind: .revoke, user: user, path: path, access: access, expires: nil)
     try await SubmitOne(request: request, waiting: waiting, common: common).run()
   }
+
+  func validate() throws { try waiting.requireWait() }
 }
 
 /// One subscribe or revoke: resolved, stored and submitted in one transaction.
@@ -141,6 +151,8 @@ struct SubmitOne {
         }
         return job
       }
+      // A revoke is handed over however full the queue is.
+      if request.kind != .revoke { job.warnIfQueueIsFull() }
       try await waiting.conclude("job \(job.id)", job.record, jobs: [job.id], on: metadata, common.output)
     }
   }
@@ -161,4 +173,10 @@ extension SubmissionLine {
 
 extension SubmittedJob {
   var record: OutputRecord { ["job": .integer(id), "new": .bool(isNew)] }
+
+  func warnIfQueueIsFull() {
+    guard isQueueFull else { return }
+    Output.standardError(
+      "the queue is full: job \(id) waits for room before it waits for its turn; see sluice queue stats\n")
+  }
 }

@@ -19,7 +19,8 @@ struct WaitOptions: ParsableArguments {
     return duration
   }
 
-  func validate() throws {
+  /// For commands that wait for nothing else.
+  func requireWait() throws {
     if timeout != nil && !wait { throw ValidationError("--timeout is for --wait.") }
   }
 
@@ -115,7 +116,7 @@ struct JobWait {
     let deadline = timeout.map(Deadline.after)
     let listener = try await PostgresConnection.connect(metadata.configuration)
     do {
-      try await listener.listen(try PostgresIdentifier(MetadataSession.outcomeChannel))
+      try await MetadataSession(connection: listener).listenToOutcomes()
       let outcome = try await watch(jobs, deadline, listener)
       await listener.close()
       return outcome
@@ -142,7 +143,7 @@ struct JobWait {
       }
       let next = Deadline.after(Self.pollInterval)
       _ = try await listener.notifications(deadline: deadline.map { min($0, next) } ?? next)
-      // Announcements come one a job: a short rest gathers those of a batch into one look.
+      // Announcements come one a batch: a short rest gathers those of a batch into one look.
       try await Task.sleep(for: Self.shortestInterval)
     }
   }

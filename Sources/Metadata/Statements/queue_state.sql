@@ -1,0 +1,8 @@
+-- The queue's epoch and server run, whether it is full, and the classes with jobs that Redis has not been told of, in their order.
+select q.epoch, q.redis_run_id, q.full_since is not null as is_full,
+  array(
+    select k.class::bigint from generate_series(0, 2) as k (class)
+    where exists (select from outbox o where o.class = k.class)
+      or exists (select from refill r where r.class = k.class)
+    order by k.class) as classes
+from queue_epoch q

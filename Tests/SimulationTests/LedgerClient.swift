@@ -1,0 +1,163 @@
+import Cluster
+import Metadata
+import Platform
+
+/// The ledger as one process reaches it.
+struct LedgerClient: Ledger {
+  let ledger: SimulatedLedger
+  let process: SimulatedProcess
+
+  private func call<Value: Sendable>(
+    _ what: String, _ effect: @escaping @Sendable () throws -> Value
+  ) async throws -> Value {
+    try await ledger.call(
+      what, from: process, lost: LedgerLost() as any Error, cancelled: CancellationError(), effect)
+  }
+
+  func isOutage(_ error: any Error) -> Bool { error is LedgerLost }
+
+  func claim(_ jobs: [Int64], fence: Fence, worker: String) async throws -> Claim {
+    try await call("claim \(jobs) \(fence)") { claimNow(jobs, fence) }
+  }
+
+  private func claimNow(_ jobs: [Int64], _ fence: Fence) -> Claim {
+    // Now and then a producer holds a row.
+    let busy = Set(jobs.filter { _ in ledger.world.happens(ledger.world.faults.lostReply) })
+    let claim = ledger.model.claim(jobs, fence, busy: busy, now: ledger.milliseconds)
+    ledger.world.note(
+      """
+      claimed \(claim.claimed.map(\.id)), finished \(claim.finished), poisoned \(claim.poisoned), \
+      early \(claim.early.keys.sorted()), busy \(claim.busy)
+      """)
+    return claim
+  }
+
+  func settle(_ results: [JobResult], fence: Fence) async throws -> [Int64: JobState] {
+    let what = results.map { "\($0.id) \($0.outcome)" }
+    return try await call("settle \(what) \(fence)") { ledger.settle(results, fence) }
+  }
+
+  func decide(
+    _ jobs: [Int64], fence: Fence, worker: String, syncing connection: Int64?,
+    _ result: @Sendable (ClaimedJob) -> JobResult
+  ) async throws -> (claim: Claim, results: [JobResult], states: [Int64: JobState]) {
+    try await withoutActuallyEscaping(result) { result in
+      try await call("decide \(jobs) \(fence)") {
+        let claim = claimNow(jobs, fence)
+        let results = claim.claimed.map(result)
+        let states = ledger.settle(results, fence)
+        if let connection { ledger.submitSync(of: connection) }
+        return (claim, results, states)
+      }
+    }
+  }
+
+  func release(_ jobs: [Int64], fence: Fence) async throws {
+    try await call("release \(jobs) \(fence)") { ledger.model.release(jobs, fence) }
+  }
+
+  func report(_ state: Connection.State, of connection: Int64, reason: String?) async throws {
+    try await call("report \(connection) \(state)") { ledger.connections[connection]?.note(state) }
+  }
+
+  func withSession(_ body: @Sendable (any LedgerSession) async throws -> Void) async throws {
+    let session = try await call("connect") { SimulatedLedgerSession(ledger, process) }
+    let forget = process.hold { ledger.end(session) }
+    defer {
+      forget()
+      ledger.end(session)
+    }
+    try await body(session)
+  }
+
+  func queueState() async throws -> QueueState {
+    try await call("queue state") {
+      let model = ledger.model
+      return QueueState(
+        epoch: model.epoch, redisRunID: model.redisRunID, outboxClasses: model.outboxClasses, isFull: false)
+    }
+  }
+
+  func noteQueue(isFull: Bool) async throws -> Bool { false }
+
+  func raiseEpoch(known: Int64, claimed: Int64?, redisRunID: String?) async throws -> Int64? {
+    try await call("raise from \(known)") {
+      ledger.model.raiseEpoch(known: known, claimed: claimed, redisRunID: redisRunID)
+    }
+  }
+
+  func handOver(
+    _ jobClass: JobClass, epoch: Int64, limit: Int, _ enqueue: @Sendable ([OutboxJob]) async throws -> Void
+  ) async throws -> Int {
+    let (holder, jobs) = try await call("outbox \(jobClass)") {
+      () -> (Int?, [(job: OutboxJob, enqueuedEpoch: Int64)]) in
+      guard ledger.outboxHolder == nil, ledger.model.epoch == epoch else { return (nil, []) }
+      ledger.lastOutboxHolder += 1
+      let holder = ledger.lastOutboxHolder
+      ledger.outboxHolder = holder
+      // Nobody may ever hear of it.
+      ledger.world.after(.seconds(10)) { if ledger.outboxHolder == holder { ledger.outboxHolder = nil } }
+      return (ledger.lastOutboxHolder, ledger.model.outbox(jobClass, limit: limit, now: ledger.milliseconds))
+    }
+    guard let holder else { return 0 }
+    // The lock ends with the transaction, however that ends.
+    let end: @Sendable () -> Void = { if ledger.outboxHolder == holder { ledger.outboxHolder = nil } }
+    let forget = process.hold(end)
+    defer {
+      forget()
+      end()
+    }
+    if jobs.isEmpty { return 0 }
+    try await enqueue(jobs.map(\.job))
+    try await call("mark \(jobs.map(\.job.id)) \(epoch)") {
+      guard ledger.outboxHolder == holder else { throw LedgerLost() }
+      ledger.model.markEnqueued(jobs, epoch: epoch)
+    }
+    return jobs.count
+  }
+}
+
+// The leader's duties.
+extension LedgerClient {
+  func endExpired(limit: Int) async throws -> Int { 0 }
+  func pruneJobs(olderThan age: Duration, limit: Int) async throws {}
+
+  func connectionsDueForSync(limit: Int) async throws -> [Connection] {
+    try await call("due syncs") {
+      guard let every = ledger.syncEvery else { return [] }
+      return sorted().filter { $0.state == .active && $0.syncedAt + every <= ledger.world.now }.map(\.connection)
+    }
+  }
+
+  func planSync(of connection: Int64, skippingThis: Bool) async throws {
+    try await call("plan sync \(connection)") {
+      ledger.connections[connection]?.syncedAt = ledger.world.now
+      if !skippingThis { ledger.submitSync(of: connection) }
+    }
+  }
+
+  func dueProbes(limit: Int) async throws -> [(connection: Connection, failures: Int)] {
+    try await call("due probes") {
+      sorted().filter { [.stopped, .unhealthy].contains($0.state) && $0.probeAt <= ledger.world.now }
+        .map { ($0.connection, $0.probeFailures) }
+    }
+  }
+
+  func planProbe(of connection: Int64, after delay: Duration) async throws {
+    try await call("plan probe \(connection)") {
+      ledger.connections[connection]?.probeAt = ledger.world.now + delay.microseconds
+      ledger.connections[connection]?.probeFailures += 1
+    }
+  }
+
+  private func sorted() -> [SimulatedLedger.ConnectionRecord] {
+    ledger.connections.values.sorted { $0.number < $1.number }
+  }
+}
+
+extension SimulatedLedger.ConnectionRecord {
+  mutating func note(_ new: Connection.State) {
+    guard new != state, state != .inactive else { return }
+    (state, probeAt, probeFailures) = (new, 0, 0)
+  }
+}

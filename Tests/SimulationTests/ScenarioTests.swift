@@ -1,0 +1,129 @@
+import Cluster
+import JobQueue
+import Logging
+import Platform
+import Testing
+
+/// Single situations, each in a world without other faults.
+@Suite(.timeLimit(.minutes(1)))
+struct ScenarioTests {
+  private typealias Access = SimulatedLedger.Access
+
+  /// One after the other, twenty of them would take forty seconds, and leases last thirty.
+  @Test func renewalsGoOutSideBySide() async {
+    let world = await inWorld(1) { world in
+      let cluster = SimulatedCluster(world, lanes: [:])
+      _ = cluster.redis.establish(1)
+      let process = SimulatedProcess("w", in: world)
+      let queue = SimulatedQueue(redis: cluster.redis, process: process)
+      let renewal = LeaseRenewal(
+        queue: queue, surroundings: process, logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+      process.start {
+        let jobs = (1...20).map { QueuedJob(number: $0, lane: LaneID(connection: 1, lane: $0), jobClass: .bulk) }
+        _ = try await queue.enqueue(jobs, epoch: 1)
+        for _ in jobs {
+          guard case .leased(let lease) = try await queue.lease(worker: "w", limit: 1, classes: [.bulk]) else { break }
+          renewal.keep(lease) { world.violate("lost \(lease.lane)") }
+        }
+        (world.faults.slow, world.faults.slowest) = (1, .seconds(2))
+        await renewal.run()
+      }
+      world.run { world.now > .seconds(300) }
+      if cluster.redis.memory?.leases.count != 20 { world.violate("not all lanes were leased") }
+    }
+    #expect(world.violations == [])
+  }
+
+  @Test func aRevokeWaitsForABatchOfSlowJobsAndNotForAllOfThem() async {
+    let world = await inWorld(2) { world in
+      let cluster = SimulatedCluster(world, lanes: [1: [10]])
+      cluster.work.time = { $0 * 1000 }
+      cluster.startScheduler()
+      cluster.startWorker()
+      for user in 1...300 { cluster.ledger.change(Access(lane: 10, user: Int64(user), table: 1), to: true) }
+      world.run { world.now > .seconds(240) }
+      let asked = world.now
+      let access = Access(lane: 10, user: 1, table: 1)
+      cluster.ledger.change(access, to: false)
+      cluster.run(atMost: 600, "the revoke") { cluster.targets[1]?.granted.contains(access) == false }
+      if world.now - asked > .seconds(12) { world.violate("it took \((world.now - asked) / 1_000_000) s") }
+      if cluster.ledger.model.unfinished.isEmpty { world.violate("nothing was left to wait for") }
+    }
+    #expect(world.violations == [])
+  }
+
+  @Test func resultsOutliveALongOutageOfTheLedgerAndAreWrittenOnce() async {
+    let world = await inWorld(3) { world in
+      let cluster = SimulatedCluster(world, lanes: [1: [10]])
+      cluster.work.time = { _ in 1000 }
+      cluster.startScheduler()
+      cluster.startWorker()
+      cluster.ledger.change(Access(lane: 10, user: 1, table: 1), to: true)
+      cluster.run(atMost: 60, "the commit") { cluster.targets[1]?.commits == 1 }
+      cluster.ledger.isUp = false
+      world.after(.seconds(200)) { cluster.ledger.isUp = true }
+      cluster.run(atMost: 260, "the result") { cluster.isDrained }
+      if cluster.targets[1]?.commits != 1 { world.violate("the job ran twice") }
+      if cluster.ledger.model.rows[1]?.attempt != 1 { world.violate("\(cluster.ledger.model.rows)") }
+    }
+    #expect(world.violations == [])
+  }
+
+  /// The worker has lost its lease while the ledger was away: nobody else has claimed, so its result still counts.
+  @Test func aResultCountsAsLongAsNobodyElseHasClaimed() async {
+    let world = await inWorld(4) { world in
+      let cluster = SimulatedCluster(world, lanes: [1: [10]])
+      cluster.work.time = { _ in 1000 }
+      cluster.startScheduler()
+      let worker = cluster.startWorker()
+      cluster.ledger.change(Access(lane: 10, user: 1, table: 1), to: true)
+      cluster.run(atMost: 60, "the commit") { cluster.targets[1]?.commits == 1 }
+      worker.stop()
+      cluster.redis.flush()
+      world.after(.seconds(40)) { worker.goOn() }
+      cluster.run(atMost: 200, "the result") { cluster.isDrained }
+      if cluster.targets[1]?.commits != 1 { world.violate("the job ran twice") }
+    }
+    #expect(world.violations == [])
+  }
+
+  @Test func aJobThatKillsItsWorkersIsDiscardedAlone() async {
+    let world = await inWorld(5) { world in
+      let cluster = SimulatedCluster(world, lanes: [1: [10]])
+      let deadly = Access(lane: 10, user: 5, table: 1)
+      cluster.work.deadly = deadly
+      cluster.ledger.syncEvery = nil
+      cluster.startScheduler()
+      for user in 1...9 { cluster.ledger.change(Access(lane: 10, user: Int64(user), table: 1), to: true) }
+      cluster.every(.seconds(5)) {
+        for process in cluster.processes where process.condition == .dead { cluster.forget(process) }
+        if cluster.processes.count < 2 { cluster.startWorker() }
+      }
+      cluster.run(atMost: 1800, "the end of all jobs") { cluster.isDrained }
+      for row in cluster.ledger.model.rows.values {
+        let isDeadly = row.scope == deadly.scope
+        if (row.state == .discarded) != isDeadly || row.attempt > 1 { world.violate("\(row)") }
+      }
+    }
+    #expect(world.violations == [])
+  }
+
+  @Test func anOutageOfTheLedgerIsNoStall() async {
+    let world = await inWorld(6) { world in
+      let cluster = SimulatedCluster(world, lanes: [1: [10]])
+      cluster.work.time = { _ in 2000 }
+      cluster.startScheduler()
+      cluster.startWorker { $0.concurrency = 1 }
+      cluster.ledger.change(Access(lane: 10, user: 1, table: 1), to: true)
+      // Again and again in the middle of the work, and once for good.
+      for start in stride(from: 1, to: 60, by: 6) {
+        world.after(.seconds(start)) { cluster.ledger.isUp = false }
+        world.after(.seconds(start + 5)) { cluster.ledger.isUp = true }
+      }
+      cluster.run(atMost: 120, "the result") { cluster.isDrained }
+      let row = cluster.ledger.model.rows[1]
+      if row?.state != .completed || row?.stalls != 0 { world.violate("\(row as Any)") }
+    }
+    #expect(world.violations == [])
+  }
+}

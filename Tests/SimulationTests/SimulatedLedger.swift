@@ -1,0 +1,190 @@
+import Cluster
+import Metadata
+import Platform
+
+/// The metadata database: the ledger, the desired state, and what is known of connections.
+///
+/// `@unchecked`: see `World`.
+final class SimulatedLedger: Service, @unchecked Sendable {
+  var model = LedgerModel()
+  /// Counts changes of the desired state; what was read is known by it.
+  private(set) var version = 0
+  private(set) var desired: [Access: Bool] = [:]
+  var connections: [Int64: ConnectionRecord] = [:]
+  /// How long after its last periodic sync a connection is due again; nil for never.
+  var syncEvery: Int? = .seconds(60)
+  private var listeners: [Reply<Bool>] = []
+  private var leader: SimulatedLedgerSession?
+  var outboxHolder: Int?
+  var lastOutboxHolder = 0
+  /// Sessions of an older run are gone.
+  private(set) var run = 1
+  /// Counted failures by job, as its handler wanted them.
+  var wantedFailures: [Int64: Int] = [:]
+  /// The newest desired state that each access was made equal to in its target.
+  var enforced: [Access: Int] = [:]
+
+  struct Access: Hashable, Comparable {
+    let lane: Int64
+    let user: Int64
+    let table: Int64
+
+    var scope: JobScope { .subscription(identity: user, securable: table) }
+    static func < (left: Access, right: Access) -> Bool {
+      (left.lane, left.user, left.table) < (right.lane, right.user, right.table)
+    }
+  }
+
+  struct ConnectionRecord {
+    let number: Int64
+    let lanes: [Int64]
+    var state = Connection.State.active
+    var probeAt = 0
+    var probeFailures = 0
+    var syncedAt = 0
+
+    var connection: Connection {
+      var connection = Connection(name: "c\(number)", kind: .postgres, host: "", database: "", username: "")
+      connection.id = number
+      connection.state = state
+      return connection
+    }
+  }
+
+  var milliseconds: Int { world.now / 1000 }
+
+  func connection(of lane: Int64) -> Int64 { lane / 10 }
+
+  private func place(_ lane: Int64) -> LedgerModel.LaneID64 { .init(lane: lane, parkedBy: connection(of: lane)) }
+
+  /// A change of the desired state and its job, in one transaction.
+  func change(_ access: Access, to isWanted: Bool) {
+    version += 1
+    desired[access] = isWanted
+    let id = model.submit(
+      isWanted ? .subscribe : .revoke, isWanted ? .interactive : .revoke, access.scope, in: place(access.lane),
+      version: version, now: milliseconds)
+    world.note("desired \(access) \(isWanted) by job \(id)")
+    announce()
+  }
+
+  func submitSync(of connection: Int64) {
+    for lane in connections[connection]?.lanes ?? [] {
+      model.submit(.sync, .bulk, .database(lane), in: place(lane), version: version, now: milliseconds)
+    }
+    announce()
+  }
+
+  func accesses(of jobs: [ClaimedJob], in lane: Int64) -> [Access] {
+    if jobs.contains(where: { $0.kind == .sync }) { return desired.keys.filter { $0.lane == lane }.sorted() }
+    return Set(jobs.compactMap { access(of: $0.scope, in: lane) }).sorted()
+  }
+
+  func access(of scope: JobScope, in lane: Int64) -> Access? {
+    guard let user = scope.identity, let table = scope.securable else { return nil }
+    return Access(lane: lane, user: user, table: table)
+  }
+
+  func announce() {
+    for listener in listeners { listener.set(true) }
+    listeners = []
+  }
+
+  func listen(_ reply: Reply<Bool>) { listeners.append(reply) }
+
+  func restart() {
+    run += 1
+    (leader, outboxHolder) = (nil, nil)
+    for listener in listeners { listener.set(false) }
+    listeners = []
+  }
+
+  func lead(_ session: SimulatedLedgerSession) -> Bool {
+    if leader == nil { leader = session }
+    return leader === session
+  }
+
+  func end(_ session: SimulatedLedgerSession) {
+    session.isOpen = false
+    if leader === session { leader = nil }
+  }
+}
+
+// What must hold at every accepted result.
+extension SimulatedLedger {
+  func settle(_ results: [JobResult], _ fence: Fence) -> [Int64: JobState] {
+    let before = model
+    let accepted = model.settle(
+      results, fence, ignoresFences: world.mutation == .ledgerIgnoresFences, now: milliseconds)
+    for result in results where accepted[result.id] != nil {
+      guard let row = before.rows[result.id] else { continue }
+      if row.fence != fence {
+        world.violate("job \(row.id) was settled under \(fence), but it is \(row.fence as Any)'s")
+      }
+      if case .completed = result.outcome { checkEnforced(row) }
+      if case .discarded = result.outcome { retrySoon(row.id) }
+      let attempts = model.rows[row.id]?.attempt ?? 0
+      if attempts > (wantedFailures[row.id] ?? 0) + 1 {
+        world.violate("job \(row.id) spent \(attempts) attempts, but failed \(wantedFailures[row.id] ?? 0) times")
+      }
+    }
+    return accepted
+  }
+
+  /// Somebody may be quick: the queue has not yet heard that the job is done with.
+  private func retrySoon(_ id: Int64) {
+    guard world.happens(0.8) else { return }
+    world.after(world.draw(0...(.milliseconds(20)))) { self.retry(id) }
+  }
+
+  func retry(_ id: Int64) {
+    world.note("retry \(id)")
+    wantedFailures[id] = 0
+    model.retry(id, now: milliseconds)
+    announce()
+  }
+
+  /// A job is done only when the target was made equal to a desired state that is as new as the job.
+  private func checkEnforced(_ row: LedgerModel.Row) {
+    guard let access = access(of: row.scope, in: row.lane.lane) else { return }
+    if enforced[access] ?? 0 < row.version {
+      world.violate("job \(row.id) is completed, but its target was last made equal to an older desired state")
+    }
+  }
+}
+
+/// A session: it ends with the server's run.
+///
+/// `@unchecked`: see `World`.
+final class SimulatedLedgerSession: LedgerSession, @unchecked Sendable {
+  let ledger: SimulatedLedger
+  let process: SimulatedProcess
+  var isOpen = true
+  private let run: Int
+
+  init(_ ledger: SimulatedLedger, _ process: SimulatedProcess) {
+    (self.ledger, self.process, run) = (ledger, process, ledger.run)
+  }
+
+  private func call<Value: Sendable>(_ what: String, _ effect: @escaping @Sendable () -> Value) async throws -> Value {
+    try await ledger.call(what, from: process, lost: LedgerLost() as any Error, cancelled: CancellationError()) {
+      guard self.isOpen, self.ledger.run == self.run else { throw LedgerLost() }
+      return effect()
+    }
+  }
+
+  func listenToOutbox() async throws { try await call("listen") {} }
+
+  func awaitOutbox(atMost longest: Duration) async throws {
+    let reply = Reply<Bool>()
+    ledger.listen(reply)
+    ledger.world.after(longest.microseconds) { reply.set(true) }
+    _ = await reply.get(orWhenCancelled: false)
+    try Task.checkCancellation()
+    guard ledger.isUp, ledger.run == run else { throw LedgerLost() }
+  }
+
+  func tryToLead() async throws -> Bool { try await call("lead") { self.ledger.lead(self) } }
+}
+
+struct LedgerLost: Error {}
