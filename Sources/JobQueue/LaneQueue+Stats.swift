@@ -55,6 +55,11 @@ extension LaneQueue {
     _ = try await run(.beat, [beat.name, text, String(Self.longestSilence.wholeMilliseconds)])
   }
 
+  /// Says that a worker has ended by itself: it is forgotten at once.
+  package func leave(worker: String) async throws(JobQueueError) {
+    _ = try await run(.beat, [worker, "", String(Self.longestSilence.wholeMilliseconds)])
+  }
+
   /// Workers that were heard of, the latest first, at most `longestListing`.
   package func workers() async throws(JobQueueError) -> [WorkerStatus] {
     let reply = try await run(.workers, [String(Self.longestListing)])
@@ -70,7 +75,7 @@ extension LaneQueue {
   }
 }
 
-private func notOurs(_ what: String) -> RedisError {
+func notOurs(_ what: String) -> RedisError {
   RedisError(.protocolViolation, "the queue's state holds something that is not \(what); is its prefix shared?")
 }
 
@@ -82,7 +87,7 @@ extension LaneID {
 }
 
 extension ConnectionPhase {
-  fileprivate init?(_ text: String, milliseconds: Int64) throws(RedisError) {
+  init?(_ text: String, milliseconds: Int64) throws(RedisError) {
     switch text {
     case "": return nil
     case "parked": self = .parked(triedAgainIn: milliseconds < 0 ? nil : .milliseconds(milliseconds))

@@ -4,7 +4,7 @@ import Redis
 package struct QueueScripts: Sendable {
   package enum Name: String, CaseIterable, Sendable {
     case establish, enqueue, lease, settle, extend, park, wake, cancel, rules
-    case `where`, stats, lanes, jobs, beat, workers
+    case `where`, stats, lanes, jobs, depths, inspect, balance, beat, workers
   }
 
   private let scripts: [Name: RedisScript]
@@ -50,6 +50,9 @@ package struct QueueScripts: Sendable {
     case .stats: PackageResources.stats_lua
     case .lanes: PackageResources.lanes_lua
     case .jobs: PackageResources.jobs_lua
+    case .depths: PackageResources.depths_lua
+    case .inspect: PackageResources.inspect_lua
+    case .balance: PackageResources.balance_lua
     case .beat: PackageResources.beat_lua
     case .workers: PackageResources.workers_lua
     }

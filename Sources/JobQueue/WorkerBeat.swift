@@ -11,10 +11,12 @@ package struct WorkerBeat: Sendable, Codable, Equatable {
   package var version: String
   package var concurrency: Int
   package var classes: [String]
+  /// Until its next beat.
+  package var intervalSeconds: Double
 
   package init(
     name: String, host: String, processID: Int32, startedAt: String, version: String, concurrency: Int,
-    classes: [String]
+    classes: [String], intervalSeconds: Double = 5
   ) {
     self.name = name
     self.host = host
@@ -23,6 +25,7 @@ package struct WorkerBeat: Sendable, Codable, Equatable {
     self.version = version
     self.concurrency = concurrency
     self.classes = classes
+    self.intervalSeconds = intervalSeconds
   }
 }
 

@@ -41,7 +41,11 @@ struct ModelRun {
       let action: String
       do { action = try await self.step() } catch { throw Divergence("seed \(seed), step \(step): \(error)") }
       let (actual, expected) = (try await QueueSnapshot.lines(of: client), model.lines)
-      if actual == expected { continue }
+      if actual == expected {
+        let faults = try await queue.faults()
+        try require(faults.isEmpty, "seed \(seed), step \(step), \(action): an inspection finds \(faults)")
+        continue
+      }
       let surplus = Set(actual).subtracting(expected).sorted()
       let missing = Set(expected).subtracting(actual).sorted()
       throw Divergence("seed \(seed), step \(step), \(action), now \(model.now), delayed \(model.delayed.count): Redis has \(surplus), the model has \(missing)")
