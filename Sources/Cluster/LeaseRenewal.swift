@@ -15,7 +15,7 @@ package final class LeaseRenewal: Sendable {
 
   /// What `run` must be started on, as the task's preferred executor.
   package var executor: (any TaskExecutor)? { surroundings.executor }
-  private let surroundings: any Surroundings
+  let surroundings: any Surroundings
   private let queue: any WorkQueue
   private let interval: Duration
   private let logger: Logger

@@ -29,6 +29,8 @@ package protocol Ledger: Sendable {
   func noteQueue(isFull: Bool) async throws -> Bool
   /// Of several schedulers one raises the epoch; nil for the others.
   func raiseEpoch(known: Int64, claimed: Int64?, redisRunID: String?) async throws -> Int64?
+  /// The operators' rules; `QueueState` has their version.
+  func queueRules() async throws -> StoredQueueRules
   /// Hands jobs of a class that the queue has not been told of to `enqueue`, about `limit`, and notes that it was told.
   ///
   /// - Returns: How many; none while another scheduler does this.
@@ -111,6 +113,8 @@ extension MetadataDatabase: Ledger {
   package func raiseEpoch(known: Int64, claimed: Int64?, redisRunID: String?) async throws -> Int64? {
     try await transaction { try await $0.raiseEpoch(known: known, claimed: claimed, redisRunID: redisRunID) }
   }
+
+  package func queueRules() async throws -> StoredQueueRules { try await read { try await $0.queueRules() } }
 
   package func handOver(
     _ jobClass: JobClass, epoch: Int64, limit: Int, _ enqueue: @Sendable ([OutboxJob]) async throws -> Void

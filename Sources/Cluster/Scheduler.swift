@@ -75,6 +75,8 @@ package struct Scheduler: Service {
   /// million bulk jobs delay a revoke nor many revokes the others for ever. A full queue takes only revokes.
   private func emptyOutbox() async throws {
     guard var state = try await agreedState() else { return }
+    // Before any job: what is paused must not begin because Redis has forgotten that it is.
+    try await bringRules(state)
     var isFull = try await isStillFull(state)
     var count = 1
     while count > 0 && !state.outboxClasses.isEmpty {
@@ -88,6 +90,7 @@ package struct Scheduler: Service {
         }
       }
       state = try await ledger.queueState()
+      try await bringRules(state)
     }
   }
 
@@ -127,6 +130,14 @@ package struct Scheduler: Service {
     logger.notice(
       "Redis lost its memory of the queue, or may have; filling it again", metadata: ["epoch": "\(epoch)"])
     return try await ledger.queueState()
+  }
+
+  /// Redis works by a copy of the operators' rules, which it lost with its memory, or which they have changed since.
+  private func bringRules(_ state: QueueState) async throws {
+    if try await queue.rulesVersion() == state.rulesVersion { return }
+    let rules = try await ledger.queueRules()
+    guard try await queue.apply(QueueRules(rules)) else { return }
+    logger.info("Redis has the rules of the queue", metadata: ["version": "\(rules.version)"])
   }
 
   private func enqueueBatch(of jobClass: JobClass, _ epoch: Int64) async throws -> Int {

@@ -23,6 +23,10 @@ package protocol WorkQueue: Sendable {
   func park(connection: Int64, for duration: Duration, releasing lease: Lease?) async throws(JobQueueError)
   func park(lane: LaneID, for duration: Duration, releasing lease: Lease?) async throws(JobQueueError)
   @discardableResult func wake(connection: Int64) async throws(JobQueueError) -> Bool
+  func rulesVersion() async throws(JobQueueError) -> Int64?
+  @discardableResult func apply(_ rules: QueueRules) async throws(JobQueueError) -> Bool
+  func beat(_ beat: WorkerBeat) async throws(JobQueueError)
+  func leave(worker: String) async throws(JobQueueError)
   func waitForWork(atMost longest: Duration, classes: Set<JobClass>) async
 }
 

@@ -37,6 +37,10 @@ package struct Worker: Service {
       metadata: ["worker": "\(configuration.name)", "concurrency": "\(configuration.concurrency)"])
     await withTaskGroup(of: Void.self) { group in
       group.addTask(executorPreference: renewal.executor) { await renewal.run { progress.note() } }
+      if let beat = configuration.beat {
+        let heartbeat = Heartbeat(beat: beat, queue: queue, surroundings: renewal.surroundings, logger: logger)
+        group.addTask(executorPreference: renewal.executor) { await heartbeat.run() }
+      }
       await withDiscardingTaskGroup { batchGroup in await leaseUntilShutdown(&batchGroup) }
       group.cancelAll()
     }

@@ -1,3 +1,4 @@
+import JobQueue
 import Platform
 
 /// How a worker process works. Every limit has its default here.
@@ -26,6 +27,9 @@ package struct WorkerConfiguration: Sendable {
 
   /// How long a lane parks at least whose database is not there, while a sync finds out what became of it.
   package var databaseRetry: Duration = .seconds(5)
+
+  /// What it says of itself to operators; nil for one that stays unseen.
+  package var beat: WorkerBeat?
 
   package init(name: String) { self.name = name }
 }

@@ -38,6 +38,18 @@ extension MetadataSession {
     ).rows.map(Self.decodeLane)
   }
 
+  /// Those of these lanes that there are, with the names of their connections.
+  package func lanes(numbered numbers: [Int64]) async throws -> [(lane: Lane, connection: String)] {
+    try await connection.query(
+      """
+      select l.id, l.connection_id, l.kind, l.database_id, d.name as database_name, d.oid as database_oid,
+        coalesce(d.dropped_at is not null, false) as is_dropped, c.name as connection
+      from lane l join connection c on c.id = l.connection_id left join securable d on d.id = l.database_id
+      where l.id = any ($1)
+      """, [.int8Array(numbers)]
+    ).rows.map { (try Self.decodeLane($0), try $0.text("connection")) }
+  }
+
   package func lane(_ kind: LaneKind, of connectionID: Int64) async throws -> Lane {
     let rows = try await connection.query(
       "\(Self.laneColumns) where l.connection_id = $1 and l.kind = $2", [.int8(connectionID), .text(kind.rawValue)]

@@ -30,8 +30,13 @@ package struct QueueState: Sendable {
   package let outboxClasses: [JobClass]
   /// Redis holds as many jobs as it may: producers slow down, and only revokes are handed over.
   package let isFull: Bool
+  /// Of the operators' rules; rises with every change.
+  package let rulesVersion: Int64
 
-  package init(epoch: Int64, redisRunID: String?, outboxClasses: [JobClass], isFull: Bool) {
+  package init(
+    epoch: Int64, redisRunID: String?, outboxClasses: [JobClass], isFull: Bool, rulesVersion: Int64
+  ) {
+    self.rulesVersion = rulesVersion
     self.epoch = epoch
     self.redisRunID = redisRunID
     self.outboxClasses = outboxClasses
@@ -101,7 +106,7 @@ extension MetadataSession {
     return QueueState(
       epoch: try row.int("epoch"), redisRunID: try row.optionalText("redis_run_id"),
       outboxClasses: try row.intArray("classes").compactMap { JobClass(rawValue: Int($0)) },
-      isFull: try row.bool("is_full"))
+      isFull: try row.bool("is_full"), rulesVersion: try row.int("rules_version"))
   }
 
   /// Notes that the queue is full, or that there is room again; producers are told with what they submit.

@@ -25,6 +25,8 @@ package struct StoredQueueRules: Sendable, Equatable {
   package static let weights = 1...1000
   /// What a number of lanes side by side may be.
   package static let laneCounts = 1...10_000
+  /// Connections and lanes that may have rules of their own: Redis is given all of them at once.
+  package static let mostEntries = 10_000
 
   /// Rises with every change.
   package let version: Int64
@@ -34,6 +36,12 @@ package struct StoredQueueRules: Sendable, Equatable {
   package let mostLanes: Int
   package fileprivate(set) var connections: [Int64: ConnectionRule] = [:]
   package fileprivate(set) var lanes: [Int64: LaneRule] = [:]
+
+  package init(version: Int64, pause: Pause?, mostLanes: Int) {
+    self.version = version
+    self.pause = pause
+    self.mostLanes = mostLanes
+  }
 }
 
 extension MetadataSession {
@@ -63,11 +71,6 @@ extension MetadataSession {
       return nil
     }
     return .init(since: since, by: name)
-  }
-
-  /// The version of the rules: cheap enough for every look at the outbox.
-  package func queueRulesVersion() async throws -> Int64 {
-    try await connection.query("select version from queue_rules").rows[0].int("version")
   }
 }
 
@@ -137,6 +140,11 @@ extension MetadataSession {
   private func change(_ sql: String, _ parameters: [PostgresValue]) async throws -> Bool {
     _ = try await connection.query("select from queue_rules for update")
     guard try await connection.query(sql, parameters).affected > 0 else { return false }
+    let rules = try await queueRules()
+    guard rules.connections.count + rules.lanes.count <= StoredQueueRules.mostEntries else {
+      throw MetadataError(
+        .refused, "\(StoredQueueRules.mostEntries) connections and lanes have rules of their own; take some away first")
+    }
     _ = try await connection.query("update queue_rules set version = version + 1")
     // Schedulers listen there: they bring the rules to Redis.
     _ = try await connection.query("select pg_notify($1, '')", [.text(Self.outboxChannel)])

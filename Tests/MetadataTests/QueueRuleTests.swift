@@ -86,6 +86,28 @@ struct QueueRuleTests {
     }
   }
 
+  @Test func thereAreOnlySoManyRules() async throws {
+    try await Fixture.run { fixture in
+      let target = fixture.connection.id
+      try await fixture.execute(
+        """
+        insert into securable (connection_id, kind, name, oid, owner)
+          select \(target), 'database', 'd' || n, 1000 + n, 'o'
+          from generate_series(1, \(StoredQueueRules.mostEntries)) n;
+        insert into lane (connection_id, kind, database_id)
+          select connection_id, 'database', id from securable where name ~ '^d[0-9]';
+        insert into lane_rule (lane_id, weight) select l.id, 2 from lane l join securable d on d.id = l.database_id
+          where d.name ~ '^d[0-9]'
+        """)
+      let error = await #expect(throws: MetadataError.self) {
+        try await fixture.write { _ = try await $0.setWeight(2, ofConnection: target) }
+      }
+      #expect(error?.code == .refused)
+      let rules = try await fixture.rules()
+      #expect(rules.lanes.count == StoredQueueRules.mostEntries && rules.connections.isEmpty)
+    }
+  }
+
   @Test func aChangeIsAnnouncedToSchedulers() async throws {
     try await Fixture.run { fixture in
       try await fixture.metadata.dedicated { listener in

@@ -77,8 +77,14 @@ struct LedgerClient: Ledger {
     try await call("queue state") {
       let model = ledger.model
       return QueueState(
-        epoch: model.epoch, redisRunID: model.redisRunID, outboxClasses: model.outboxClasses, isFull: model.isFull)
+        epoch: model.epoch, redisRunID: model.redisRunID, outboxClasses: model.outboxClasses, isFull: model.isFull,
+        rulesVersion: SimulatedQueue.rulesVersion)
     }
+  }
+
+  /// Nobody changes them here.
+  func queueRules() async throws -> StoredQueueRules {
+    StoredQueueRules(version: SimulatedQueue.rulesVersion, pause: nil, mostLanes: 16)
   }
 
   func noteQueue(isFull: Bool) async throws -> Bool {

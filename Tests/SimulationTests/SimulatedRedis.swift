@@ -187,6 +187,15 @@ struct SimulatedQueue: WorkQueue {
     }
   }
 
+  /// Rules are the operators' word, which no epoch and no fault of this simulation changes.
+  static let rulesVersion: Int64 = 1
+  func rulesVersion() async throws(JobQueueError) -> Int64? { Self.rulesVersion }
+  func apply(_ rules: QueueRules) async throws(JobQueueError) -> Bool { false }
+
+  // Workers without a beat in their configuration say nothing of themselves.
+  func beat(_ beat: WorkerBeat) async throws(JobQueueError) {}
+  func leave(worker: String) async throws(JobQueueError) {}
+
   func waitForWork(atMost longest: Duration, classes: Set<JobClass>) async {
     let reply = Reply<Bool>()
     redis.waitForChange(reply)

@@ -1,5 +1,6 @@
--- Each lane with unfinished jobs and the age of the oldest: a look into the index of unfinished jobs a lane and class.
-select l.id, l.kind, c.name as connection, d.name as database,
+-- Each lane with unfinished jobs or a rule of its own, and the age of the oldest job: a look into the index of
+-- unfinished jobs a lane and class. A page of $3 lanes, by connection and number, from the one after $1 and $2.
+select l.id, l.kind, c.id as connection_id, c.name as connection, d.name as database,
   (extract(epoch from greatest(now() - oldest.created_at, interval '0')) * 1000)::bigint as age_ms
 from lane l
   join connection c on c.id = l.connection_id
@@ -12,5 +13,8 @@ from lane l
         where class = k.class and lane_id = l.id and finished_at is null
         order by id limit 1) j
   ) oldest
-where oldest.created_at is not null
-order by c.name, l.id
+where (c.name, l.id) > ($1, $2)
+  and (oldest.created_at is not null
+    or exists (select from lane_rule r where r.lane_id = l.id and (r.weight <> 1 or r.paused_at is not null)
+      and c.state <> 'deleted' and d.dropped_at is null))
+order by c.name, l.id limit $3

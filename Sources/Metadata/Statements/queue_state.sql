@@ -1,5 +1,7 @@
--- The queue's epoch and server run, whether it is full, and the classes with jobs that Redis has not been told of, in their order.
+-- The queue's epoch and server run, whether it is full, the version of its rules, and the classes with jobs that Redis
+-- has not been told of, in their order.
 select q.epoch, q.redis_run_id, q.full_since is not null as is_full,
+  (select version from queue_rules) as rules_version,
   array(
     select k.class::bigint from generate_series(0, 2) as k (class)
     where exists (select from outbox o where o.class = k.class)
