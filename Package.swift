@@ -133,6 +133,12 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     tests("ConsoleTests", ["Console", logging]),
+    tests(
+      "OperatorTests",
+      [
+        "sluice", "Cluster", "JobQueue", "Redis", "RedisTestKit", "Metadata", "SluiceTestKit", "LocalServers",
+        "Postgres", "Platform",
+      ]),
     tests("EndToEndTests", ["sluice", "LocalServers", "Postgres", "Platform"]),
   ]
 )

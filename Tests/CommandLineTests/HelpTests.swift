@@ -67,6 +67,9 @@ import Testing
     "job cancel 1", "queue stats --by lane -o json", "plan prod", "explain ana c/d/s/t",
     "dev --state d --workers 3 --demo", "dead list --lane prod/roles --limit 5 --after 17", "dead retry 1",
     "dead retry --all --lane 3", "dead discard 1 --reason gone", "doctor -o json", "doctor --quiet",
+    "queue pause", "queue resume --lane prod/roles", "queue tune --lane 3 --weight 2", "worker list -o json",
+    "queue tune --connection prod --weight 2 --max-lanes 4", "queue tune --all --max-lanes 8",
+    "queue tune --connection prod --max-lanes default", "queue stats --by lane --limit 5 --after prod/roles",
   ])
   func theContractIsUnderstood(line: String) throws {
     _ = try Sluice.parseAsRoot(line.split(separator: " ").map(String.init))
@@ -76,6 +79,9 @@ import Testing
     "user map ana prod", "user map ana prod r --none", "connection register p --host h --database d",
     "submit subscribe --user a --path c//s/t", "submit sync prod --timeout 5", "dev --workers 0", "job show x",
     "attribute set ana novalue", "connection update p", "connection update p --user u --client-id c",
+    "queue tune --weight 2", "queue tune --lane 1 --all --weight 2", "queue tune --lane 1 --max-lanes 2",
+    "queue tune --all --weight 2", "queue tune --all --max-lanes default", "queue tune --lane 1 --weight 0",
+    "queue tune --connection p", "queue tune --connection p --max-lanes 0", "queue stats --by kind --limit 3",
     "dead retry", "dead retry 1 --all", "dead retry 1 --lane 2", "dead list --limit 0",
   ])
   func wrongUsageIsRefused(line: String) {

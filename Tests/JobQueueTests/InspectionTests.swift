@@ -1,5 +1,6 @@
 import JobQueue
 import Platform
+import QueueModelKit
 import Testing
 
 /// What a look at a live queue finds: each rule, broken by hand, is reported; and nothing while the queue works.

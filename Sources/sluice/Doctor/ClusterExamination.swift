@@ -46,15 +46,16 @@ struct ClusterExamination {
   static func oldestAge(_ backlog: [LaneBacklog], _ connections: [Connection], _ rules: StoredQueueRules) -> Finding {
     let active = Set(connections.filter { $0.state == .active || $0.state == .deleting }.map(\.name))
     let free = backlog.filter { active.contains($0.connection) && rules.lanes[$0.lane]?.pause == nil }
-    guard rules.pause == nil, let oldest = free.max(by: { $0.oldestAge < $1.oldestAge }) else {
+    let ages = free.compactMap { lane in lane.oldestAge.map { (lane: lane, age: $0) } }
+    guard rules.pause == nil, let oldest = ages.max(by: { $0.age < $1.age }) else {
       return .ok("oldest job", "no lane that could be worked has unfinished jobs")
     }
-    let age = DurationText.rounded(oldest.oldestAge)
-    return oldest.oldestAge <= oldestWaiting
+    let age = DurationText.rounded(oldest.age)
+    return oldest.age <= oldestWaiting
       ? .ok("oldest job", "\(age) old")
       : .warning(
-        "oldest job", "lane \(oldest.name) has a job that is unfinished for \(age)",
-        remedy: "see why with: sluice job list --lane \(oldest.name), then: sluice job show ID")
+        "oldest job", "lane \(oldest.lane.name) has a job that is unfinished for \(age)",
+        remedy: "see why with: sluice job list --lane \(oldest.lane.name), then: sluice job show ID")
   }
 
   static func pauses(_ rules: StoredQueueRules) -> Finding {

@@ -10,6 +10,9 @@ struct Examination {
   /// Connections to the metadata database at the same time: those to targets read their secrets side by side.
   private static let connections = 4
 
+  /// Lanes of which the oldest job is looked for; of more, those of the first connections by name.
+  private static let laneLimit = 10_000
+
   let settings: Settings
 
   func run() async throws -> [Finding] {
@@ -56,13 +59,22 @@ struct Examination {
   }
 
   private func redis(_ metadata: MetadataDatabase, isReadable: Bool) async -> [Finding] {
-    await attempt("redis server", "see SLUICE_REDIS_URL and the log of Redis") {
+    let remedy = "see SLUICE_REDIS_URL and the log of Redis"
+    return await attempt("redis server", remedy) {
       try await settings.withQueue { queue, client in
-        var findings = try await RedisExamination(client).findings
-        findings.append(try await RedisExamination.latency(client))
-        findings.append(try await ClockExamination.redis(client))
+        var findings = await attempt("redis server", remedy) {
+          try await RedisExamination(client).findings + [
+            try await RedisExamination.latency(client), try await ClockExamination.redis(client),
+          ]
+        }
         guard isReadable else { return findings }
+        findings += await attempt("queue", remedy) {
+          try await QueueExamination(queue: queue, metadata: metadata).findings()
+        }
         return findings
+          + (await attempt("workers", remedy) {
+            WorkerExamination.findings(try await queue.workers(), try await queue.stats().leases)
+          })
       }
     }
   }
@@ -75,7 +87,8 @@ struct Examination {
           ClusterExamination.scheduler(try await session.serverFacts()),
           ClusterExamination.outbox(try await session.notEnqueued()),
           ClusterExamination.deadLetters(try await session.deadLetterCount()),
-          ClusterExamination.oldestAge(try await session.backlog(), try await session.connections(), rules),
+          ClusterExamination.oldestAge(
+            try await session.backlog(limit: Self.laneLimit), try await session.connections(), rules),
           ClusterExamination.pauses(rules),
         ]
       }

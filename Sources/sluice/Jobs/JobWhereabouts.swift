@@ -1,67 +1,65 @@
+import Foundation
 import JobQueue
 import Metadata
+import Redis
 
 /// Why a job is not running: from the ledger, and from the queue where that knows more.
 struct JobWhereabouts {
   let settings: Settings
+  let metadata: MetadataDatabase
 
-  /// Nil once the job has finished.
-  func reason(for job: Job, on metadata: MetadataDatabase) async throws -> String? {
-    if job.state.isFinal { return nil }
-    if job.state == .running { return "it runs on \(job.worker ?? "a worker") since \(job.startedAt ?? "a moment")" }
-    let target = try await metadata.read { try await $0.connection(id: job.lane.connection) }
-    var reasons: [String] = []
+  /// Empty for a job that runs or has finished.
+  func reasons(for job: Job) async throws -> [WaitReason] {
+    if job.state.isFinal || job.state == .running { return [] }
+    let (target, rules) = try await metadata.read {
+      (try await $0.connection(id: job.lane.connection), try await $0.queueRules())
+    }
+    var reasons: [WaitReason] = []
     if target.state != .active && job.lane.kind != .governance {
       reasons.append(
-        "connection \(target.name) is \(target.state.rawValue) since \(target.stateSince)"
-          + (target.stateReason.map { " (\($0))" } ?? ""))
+        .connection(target.name, target.state, since: target.stateSince, reason: target.stateReason))
     }
-    if !job.isEnqueued {
-      reasons.append("Redis has not been told of it: a scheduler does that; see that one runs")
-    } else if settings[.redisURL] == nil {
-      reasons.append("give --redis-url to see where it is in the queue")
-    } else {
-      reasons.append(try await place(of: job))
-    }
-    return reasons.joined(separator: "; ")
+    return reasons + (job.isEnqueued ? try await inQueue(job, rules) : try await notEnqueued(job, rules))
   }
 
-  private func place(of job: Job) async throws -> String {
-    do {
-      return describe(try await settings.withQueue { try await $0.place(of: job.queued) }, job)
-    } catch let error as JobQueueError where error.code == .unavailable || error.code == .epochLost {
-      return error.message
-    }
+  /// `why` for people; nil once the job has finished.
+  static func text(of reasons: [WaitReason], for job: Job) -> String? {
+    if job.state.isFinal { return nil }
+    if job.state == .running { return "it runs on \(job.worker ?? "a worker") since \(job.startedAt ?? "a moment")" }
+    let now = Date()
+    return reasons.map { $0.text(at: now) }.joined(separator: "; ")
   }
 
-  private func describe(_ place: JobPlace, _ job: Job) -> String {
-    switch place {
-    case .absent: "Redis does not have it: a scheduler enqueues it again"
-    case .delayed(let rest): "it is tried again in \(DurationText.rounded(rest)), attempt \(job.attempt + 1)"
-    case .leased(let worker, let since):
-      "its batch was leased by \(worker) \(DurationText.rounded(since)) ago"
-    case .waiting(let waiting): describe(waiting)
+  /// A pause holds a job that Redis does not know as well as any other.
+  private func notEnqueued(_ job: Job, _ rules: StoredQueueRules) async throws -> [WaitReason] {
+    let (hasLeader, isFull) = try await metadata.read { session in
+      (try await session.serverFacts().hasLeader, try await session.notEnqueued().fullSince != nil)
     }
-  }
-
-  private func describe(_ waiting: JobPlace.Waiting) -> String {
-    let atCap = waiting.mostLanes.map { waiting.lanesInWork >= $0 } ?? false
     return [
-      waiting.isQueuePaused ? "the queue is paused" : nil, waiting.isLanePaused ? "its lane is paused" : nil,
-      waiting.phase.map(describe),
-      waiting.laneParkedFor.map { "its lane is parked and tried again in \(DurationText.rounded($0))" },
-      waiting.holder.map { "its lane is busy with \($0.worker) since \(DurationText.rounded($0.since))" },
-      atCap ? "\(waiting.lanesInWork) lanes of its connection are in work, as many as may" : nil,
-      "\(waiting.ahead) jobs of its lane come first",
-    ].compactMap(\.self).joined(separator: "; ")
+      rules.pause.map { .queuePaused($0) }, rules.lanes[job.lane.id]?.pause.map { .lanePaused($0) },
+      .notEnqueued(hasLeader: hasLeader, isFull: isFull),
+    ].compactMap(\.self)
   }
 
-  private func describe(_ phase: ConnectionPhase) -> String {
-    switch phase {
-    case .parked(.some(let rest)): "its connection is parked and tried again in \(DurationText.rounded(rest))"
-    case .parked(nil): "its connection is parked and about to be tried again"
-    case .halfOpen: "its connection is tried with the next batch"
-    case .probing: "its connection is being tried with another batch"
+  private func inQueue(_ job: Job, _ rules: StoredQueueRules) async throws -> [WaitReason] {
+    guard settings[.redisURL] != nil else { return [.unknown("give --redis-url to see it")] }
+    let queued = job.queued
+    do {
+      let (place, leases) = try await settings.withQueue { queue in
+        (try await queue.place(of: queued), try await queue.stats().leases)
+      }
+      let others = Self.probing(place).map { [$0.lane] } ?? []
+      let names = try await metadata.read { try await $0.laneNames(others) }
+      return WaitReason.reasons(
+        of: place, attempt: job.attempt + 1, lane: queued.lane, rules: rules, leases: leases,
+        laneName: { names[$0.lane] ?? "\($0.lane)" })
+    } catch let error where error is JobQueueError || error is RedisError {
+      return [.unknown(Ending.message(of: error))]
     }
+  }
+
+  private static func probing(_ place: JobPlace) -> LaneID? {
+    guard case .waiting(let waiting) = place, case .probing(let lane) = waiting.phase else { return nil }
+    return lane
   }
 }

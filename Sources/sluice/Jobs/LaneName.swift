@@ -32,3 +32,11 @@ extension Lane {
 extension LaneBacklog {
   var name: String { "\(connection)/\(database ?? kind.rawValue)" }
 }
+
+extension MetadataSession {
+  /// The names of these lanes, by number; those that are gone are left out.
+  func laneNames(_ numbers: [Int64]) async throws -> [Int64: String] {
+    let lanes = try await lanes(numbered: numbers)
+    return Dictionary(uniqueKeysWithValues: lanes.map { ($0.lane.id, $0.lane.name(on: $0.connection)) })
+  }
+}

@@ -101,11 +101,12 @@ struct ProcessParts: Sendable {
   }
 
   /// Names this process in leases, in the ledger and in logs: machine and process number.
-  static var processName: String {
+  static var processName: String { "\(hostName)-\(getpid())" }
+
+  static var hostName: String {
     var buffer = [CChar](repeating: 0, count: 256)
     let code = gethostname(&buffer, buffer.count - 1)
     let bytes = buffer.prefix { $0 != 0 }.map(UInt8.init(bitPattern:))
-    let host = code == 0 ? String(decoding: bytes, as: UTF8.self) : "unknown"
-    return "\(host)-\(getpid())"
+    return code == 0 ? String(decoding: bytes, as: UTF8.self) : "unknown"
   }
 }

@@ -1,6 +1,8 @@
 import ArgumentParser
 import Cluster
 import Enforcement
+import Foundation
+import JobQueue
 import Platform
 
 struct WorkerCommand: AsyncParsableCommand {
@@ -10,7 +12,8 @@ struct WorkerCommand: AsyncParsableCommand {
       SIGTERM drains: leased work is finished within --drain-timeout, or given back, uncounted.
 
       Example: sluice worker --concurrency 16 --health :8081
-      """)
+      """,
+    subcommands: [WorkerList.self])
 
   @Option(help: "Lanes worked side by side (SLUICE_CONCURRENCY).") var concurrency: String?
   @Option(help: .init("Of revoke, interactive, bulk; all by default (SLUICE_CLASSES).", valueName: "list"))
@@ -43,6 +46,7 @@ struct WorkerCommand: AsyncParsableCommand {
     configuration.batchTime = settings.duration(.batchTime)
     let names = Set(settings.list(.classes))
     configuration.classes = Set(JobClass.allCases.filter { names.contains($0.name) })
+    configuration.beat = beat(configuration)
     let parts = try await ProcessParts.open(
       settings, label: "sluice.worker", connections: configuration.concurrency + Self.spareConnections)
     let worker = Worker(
@@ -51,5 +55,12 @@ struct WorkerCommand: AsyncParsableCommand {
         metadata: parts.metadata, targets: parts.targets, worker: configuration.name, logger: parts.logger),
       logger: parts.logger)
     try await parts.run(worker, progress: worker.progress)
+  }
+
+  private func beat(_ configuration: WorkerConfiguration) -> WorkerBeat {
+    WorkerBeat(
+      name: configuration.name, host: ProcessParts.hostName, processID: ProcessInfo.processInfo.processIdentifier,
+      startedAt: Date().ISO8601Format(), version: Sluice.configuration.version,
+      concurrency: configuration.concurrency, classes: configuration.classes.sorted().map(\.name))
   }
 }

@@ -3,5 +3,5 @@ import ArgumentParser
 struct QueueCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "queue", abstract: "The queue in Redis.", discussion: "Example: sluice queue stats --by connection",
-    subcommands: [QueueStatsCommand.self])
+    subcommands: [QueueStatsCommand.self, QueuePause.self, QueueResume.self, QueueTune.self])
 }

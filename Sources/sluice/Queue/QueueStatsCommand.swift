@@ -7,92 +7,64 @@ struct QueueStatsCommand: AsyncParsableCommand {
   enum Grouping: String, CaseIterable, ExpressibleByArgument { case lane, kind, connection }
 
   static let configuration = CommandConfiguration(
-    commandName: "stats", abstract: "What waits, since when, what is leased, delayed, parked, and what died.",
+    commandName: "stats", abstract: "What waits, since when, what is leased, delayed, parked, paused, and what died.",
     discussion: """
-      parked counts the waiting jobs of connections whose instance is stopped or unhealthy; dead the discarded jobs. \
-      The totals count since Redis was filled last. All of it costs the same however many jobs wait, but --by kind \
-      reads every unfinished job.
+      parked counts the waiting jobs of connections and lanes that wait for an instance; dead the discarded jobs; \
+      not_enqueued and unfinished are jobs of the ledger. Those three are counted up to 10000. Totals count since Redis \
+      was filled last; rates are those of about the last minute. All of it costs the same however many jobs there are.
 
-      Example: sluice queue stats --by lane -o json
+      --by lane lists lanes with unfinished jobs or rules of their own, page by page: with -o jsonl each page is written \
+      as it is read.
+
+      Example: sluice queue stats --by lane --limit 100 -o json
       """)
 
   @Option(help: "lane, kind or connection.") var by: Grouping?
+  @Option(help: "With --by lane: how many lanes at most; all without it.") var limit: Int?
+  @Option(help: .init("With --by lane: begin after this lane.", valueName: "lane")) var after: String?
   @OptionGroup var common: CommonOptions
+
+  func validate() throws {
+    if by != .lane && (limit != nil || after != nil) { throw ValidationError("--limit and --after are for --by lane.") }
+    if let limit, limit < 1 { throw ValidationError("--limit is at least 1.") }
+  }
 
   func run() async throws {
     try await common.settingOptions.withMetadata(requiring: [.redisURL]) { metadata, settings in
-      if by == .kind { return try await showKinds(metadata) }
-      let stats = try await settings.withQueue { try await $0.stats() }
-      let backlog = try await metadata.read { try await $0.backlog() }
-      switch by {
-      case .lane: let depths = try await settings.withQueue { try await $0.lanes() }
-        try common.output.list(lanes(stats, depths, backlog), empty: "no lane has unfinished jobs")
-      case .connection:
-        let known = try await metadata.read { try await $0.connections() }
-        try common.output.list(connections(stats, backlog, known), empty: "there are no connections")
-      case .kind, nil:
-        let dead = try await metadata.read { try await $0.deadLetterCount().count }
-        try common.output.item(summary(stats, backlog, dead: dead))
+      try await settings.withQueue { queue in
+        let figures = QueueFigures(metadata: metadata, queue: queue)
+        switch by {
+        case .lane: try await showLanes(figures, metadata)
+        case .connection: try common.output.list(await figures.connections(), empty: "there are no connections")
+        case .kind: try common.output.list(await figures.kinds())
+        case nil: try common.output.item(await figures.summary())
+        }
       }
     }
   }
 
-  private func showKinds(_ metadata: MetadataDatabase) async throws {
-    let kinds = try await metadata.read { try await $0.unfinishedByKind() }
-    try common.output.list(
-      kinds.map { ["kind": .text($0.kind.rawValue), "state": .text($0.state.rawValue), "jobs": .count($0.count)] },
-      empty: "all jobs have finished")
-  }
+  /// Lanes that are read at once.
+  private static let pageSize = 1000
 
-  private func summary(_ stats: QueueStats, _ backlog: [LaneBacklog], dead: Int) -> OutputRecord {
-    func waiting(_ rank: Int) -> OutputValue {
-      .count(stats.waiting.first { $0.key.rawValue == rank }?.value ?? 0)
+  private func showLanes(_ figures: QueueFigures, _ metadata: MetadataDatabase) async throws {
+    var last: (connection: String, lane: Int64)?
+    if let after {
+      last = try await metadata.read { session in
+        let lane = try await session.lane(named: after).lane
+        return (try await session.connection(id: lane.connection).name, lane.id)
+      }
     }
-    return [
-      "waiting": .count(stats.waitingTotal), "waiting_revoke": waiting(0), "waiting_interactive": waiting(1),
-      "waiting_bulk": waiting(2), "oldest_age": .optional(backlog.map(\.oldestAge).max()),
-      "leased": .count(stats.leased), "delayed": .count(stats.delayed), "parked": .count(stats.parked),
-      "parked_connections": .count(stats.phases.count), "paused": .bool(stats.isPaused), "dead": .count(dead),
-      "lanes": .count(stats.laneCount), "completed": .count(stats.totals.completed),
-      "discarded": .count(stats.totals.discarded), "cancelled": .count(stats.totals.cancelled),
-      "retried": .count(stats.totals.retried), "returned": .count(stats.totals.returned),
-      "reaped": .count(stats.totals.reaped), "stale": .count(stats.totals.stale), "epoch": .integer(stats.epoch),
-    ]
-  }
-
-  private func lanes(_ stats: QueueStats, _ depths: [LaneDepth], _ backlog: [LaneBacklog]) -> [OutputRecord] {
-    let depths = Dictionary(depths.map { ($0.lane.lane, $0.waiting) }, uniquingKeysWith: +)
-    let leases = Dictionary(stats.leases.map { ($0.lane.lane, $0) }, uniquingKeysWith: { first, _ in first })
-    let paused = Set(stats.rules.lanes.filter(\.value.isPaused).map(\.key.lane))
-    return backlog.map { lane in
-      [
-        "lane": .text(lane.name), "lane_id": .integer(lane.lane),
-        "waiting": .count(depths[lane.lane] ?? 0), "leased": .count(leases[lane.lane]?.jobs ?? 0),
-        "worker": .optional(leases[lane.lane]?.worker), "oldest_age": .duration(lane.oldestAge),
-        "paused": .bool(stats.isPaused || paused.contains(lane.lane)),
-      ]
+    var (records, shown) = ([OutputRecord](), 0)
+    while shown < limit ?? .max {
+      let size = min(Self.pageSize, (limit ?? .max) - shown)
+      let page = try await figures.lanes(after: last, limit: size)
+      // One object a line needs no other: however many there are, a page of them is in memory.
+      if common.output.form == .jsonl { try common.output.list(page.records) } else { records += page.records }
+      shown += page.records.count
+      guard page.records.count == size, let next = page.last else { break }
+      last = next
     }
-  }
-
-  private func connections(
-    _ stats: QueueStats, _ backlog: [LaneBacklog], _ known: [Connection]
-  ) -> [OutputRecord] {
-    known.map { target in
-      let waiting = stats.connections[target.id]?.waiting ?? 0
-      let phase = stats.connections[target.id]?.phase
-      return [
-        "connection": .text(target.name), "state": .text(target.state.rawValue), "waiting": .count(waiting),
-        "parked": .count(phase == nil ? 0 : waiting), "phase": .text(phase.map(Self.word) ?? "open"),
-        "oldest_age": .optional(backlog.filter { $0.connection == target.name }.map(\.oldestAge).max()),
-      ]
-    }
-  }
-
-  private static func word(_ phase: ConnectionPhase) -> String {
-    switch phase {
-    case .parked: "parked"
-    case .halfOpen: "half-open"
-    case .probing: "probing"
-    }
+    if common.output.form != .jsonl { try common.output.list(records, empty: "no lane has unfinished jobs") }
+    if let last, shown == limit { common.output.note("for the next page: --after \(last.lane)") }
   }
 }

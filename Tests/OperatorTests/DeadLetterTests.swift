@@ -1,0 +1,76 @@
+import Metadata
+import Testing
+
+/// `dead list`, `retry` and `discard`.
+@Suite(.timeLimit(.minutes(2)))
+struct DeadLetterTests {
+  private struct Row: Decodable {
+    let id: Int64, kind, lane, about, error, remedy, finishedAt: String
+  }
+
+  @Test func aListShowsWhatFailedWhyAndWhatToDo() async throws {
+    try await Installation.run { installation in
+      let job = try await installation.discard("ana")
+      let rows = try await installation.sluice("dead", "list", "-o", "json").json([Row].self)
+      #expect(rows.map(\.id) == [job] && rows[0].lane == "prod/roles" && rows[0].kind == "subscribe")
+      #expect(rows[0].about == "grantee role ana")
+      #expect(rows[0].error == "permission denied" && rows[0].remedy == "grant it")
+      #expect(try await installation.sluice("dead", "list", "--lane", "prod/governance", "-o", "jsonl").text.isEmpty)
+    }
+  }
+
+  @Test func pagesFollowEachOther() async throws {
+    try await Installation.run { installation in
+      var jobs: [Int64] = []
+      for role in ["a", "b", "c"] { jobs.append(try await installation.discard(role)) }
+      let first = try await installation.sluice("dead", "list", "--limit", "2", "-o", "json").json([Row].self)
+      #expect(first.map(\.id) == Array(jobs.prefix(2)))
+      let people = try await installation.sluice("dead", "list", "--limit", "2")
+      #expect(people.errors.contains("dead list --after \(jobs[1])"), "\(people)")
+      let rest = try await installation.sluice("dead", "list", "--after", "\(jobs[1])", "-o", "json").json([Row].self)
+      #expect(rest.map(\.id) == [jobs[2]])
+    }
+  }
+
+  @Test func aRetriedLetterRunsAgain() async throws {
+    try await Installation.run { installation in
+      let job = try await installation.discard()
+      let run = try await installation.sluice("dead", "retry", "\(job)")
+      #expect(run.status == .exited(0) && run.text == "job \(job) runs again\n", "\(run)")
+      try await installation.handOver()
+      #expect(try await installation.lease().jobs == [job])
+      #expect(try await installation.audited("dead retry") == 1)
+    }
+  }
+
+  @Test func allAreRetriedAndCountedAndTheSameOnesMerged() async throws {
+    struct Told: Decodable { let retried, merged: Int }
+    try await Installation.run { installation in
+      for role in ["a", "b", "b"] { _ = try await installation.discard(role) }
+      let told = try await installation.sluice("dead", "retry", "--all", "-o", "json").json(Told.self)
+      #expect(told.retried == 3 && told.merged == 1)
+      #expect(try await installation.sluice("dead", "list", "-o", "jsonl").text.isEmpty)
+      let again = try await installation.sluice("dead", "retry", "--all")
+      #expect(again.status == .exited(0) && again.text == "0 dead letters run again\n")
+    }
+  }
+
+  @Test func aDiscardedLetterIsPutAsideAndAudited() async throws {
+    try await Installation.run { installation in
+      let job = try await installation.discard()
+      let run = try await installation.sluice("dead", "discard", "\(job)", "--reason", "the table is gone")
+      #expect(run.status == .exited(0), "\(run)")
+      let stored = try await installation.metadata.read { try await $0.job(id: job) }
+      #expect(stored.state == .cancelled && stored.error?.contains("the table is gone") == true)
+      #expect(try await installation.audited("dead discard") == 1)
+    }
+  }
+
+  @Test(arguments: ["retry", "discard"]) func whatIsNoDeadLetterIsRefused(word: String) async throws {
+    try await Installation.run { installation in
+      #expect(try await installation.sluice("dead", word, "4711").status == .exited(2))
+      let job = try await installation.enqueue()
+      #expect(try await installation.sluice("dead", word, "\(job)").status == .exited(1))
+    }
+  }
+}
