@@ -1,0 +1,124 @@
+import Foundation
+import Glibc
+import LocalServers
+import Platform
+
+/// Carries out a plan: the faults of each part one after another, the parts side by side.
+struct FaultInjection: Sendable {
+  let cluster: CampaignCluster
+  let log: FaultLog
+  /// How long a server stays away beside what its fault says, and how long a new primary may take to be chosen.
+  private static let failoverLimit: Duration = .seconds(20)
+
+  /// The kinds that this place permits, and why the others are left out.
+  static func kinds(on cluster: CampaignCluster) async -> (possible: [FaultKind], skipped: [String]) {
+    var possible = FaultKind.allCases
+    var skipped: [String] = []
+    func skip(_ kind: FaultKind, _ reason: String) {
+      possible.removeAll { $0 == kind }
+      skipped.append("\(kind.rawValue): \(reason)")
+    }
+    if !cluster.redis.isWatched { skip(.redisFailedOver, "there are no sentinels (--no-sentinels)") }
+    if let network = cluster.network {
+      if await !network.canDelay { skip(.networkDelayed, "the kernel has no netem") }
+    } else {
+      let reason = "it needs root and a network namespace of the campaign's own, as ops/campaign gives it"
+      skip(.networkCut, reason)
+      skip(.networkDelayed, reason)
+    }
+    return (possible, skipped)
+  }
+
+  func run(_ plan: [Fault]) async throws {
+    let began = ContinuousClock.now
+    try await withThrowingTaskGroup(of: Void.self) { group in
+      for part in FaultKind.Part.allCases {
+        group.addTask {
+          for fault in plan where fault.kind.part == part {
+            try await pause(ContinuousClock.now.duration(to: began.advanced(by: fault.at)))
+            try await inject(fault)
+          }
+        }
+      }
+      try await group.waitForAll()
+    }
+  }
+
+  private func inject(_ fault: Fault) async throws {
+    switch fault.kind.part {
+    case .worker: try await injectProcess(fault, among: CampaignCluster.workers)
+    case .scheduler: try await injectProcess(fault, among: CampaignCluster.schedulers)
+    case .redis: try await injectRedis(fault)
+    case .metadata: try await injectPostgres(fault, cluster.metadata)
+    case .target: try await injectPostgres(fault, cluster.target)
+    case .network: try await injectNetwork(fault)
+    }
+    await log.note(fault.kind, ended: Date())
+  }
+
+  private func injectProcess(_ fault: Fault, among names: [String]) async throws {
+    let name = names[Int(fault.choice % UInt64(names.count))]
+    try await say(fault, name)
+    switch fault.kind {
+    case .workerPaused, .schedulerPaused: try await cluster.processes.suspend(name, for: fault.length)
+    case .workerDrained: try await cluster.processes.signal(name, SIGTERM)
+    default: try await cluster.processes.signal(name, SIGKILL)
+    }
+  }
+
+  private func injectRedis(_ fault: Fault) async throws {
+    let primary = try await cluster.redis.primary(withReplica: fault.kind == .redisFailedOver)
+    try await say(fault, "port \(primary.port)")
+    switch fault.kind {
+    case .redisFlushed: try await primary.flush()
+    case .redisPaused:
+      try await primary.suspend()
+      try await hold(fault.length) { try await primary.resume() }
+    case .redisFailedOver:
+      await primary.kill()
+      let hasFollowed = try await holds(within: Self.failoverLimit) {
+        try await cluster.redis.primaryPort() != primary.port
+      }
+      guard hasFollowed else { throw CampaignError("the sentinels chose no new primary in \(Self.failoverLimit)") }
+      try await primary.start()
+    default:
+      await primary.kill()
+      if fault.kind == .redisEmptied { try cluster.redis.forget(primary) }
+      if fault.kind == .redisAged { try await cluster.redis.restoreOld(primary) }
+      try await hold(fault.length) { try await primary.start() }
+    }
+  }
+
+  private func injectPostgres(_ fault: Fault, _ server: PrivatePostgres) async throws {
+    try await say(fault, "")
+    switch fault.kind {
+    case .metadataAborted: await server.stop(.immediate)
+    case .metadataKilled, .targetKilled: try await server.kill()
+    default: await server.stop(.fast)
+    }
+    try await hold(fault.length) { try await server.start() }
+  }
+
+  private func injectNetwork(_ fault: Fault) async throws {
+    guard let network = cluster.network else { return }
+    try await say(fault, CampaignCluster.farWorker)
+    if fault.kind == .networkCut {
+      try await network.cut()
+      try await hold(fault.length) { try await network.mend() }
+    } else {
+      try await network.delay()
+      try await hold(fault.length) { try await network.hurry() }
+    }
+  }
+
+  /// The fault lasts, then ends.
+  private func hold(_ length: Duration, _ end: () async throws -> Void) async throws {
+    try await pause(length)
+    try await end()
+  }
+
+  private func say(_ fault: Fault, _ subject: String) async throws {
+    let length = fault.length > .zero ? String(format: " for %.1f s", fault.length.inSeconds) : ""
+    try await log.say(fault.kind.rawValue + (subject.isEmpty ? "" : " (\(subject))") + length)
+  }
+}
