@@ -16,6 +16,8 @@ struct CampaignCommand: AsyncParsableCommand {
       """)
 
   @Option(help: "How long faults are injected.") var seconds = 60
+  @Option(help: "Seconds between two faults on average; less in a short run, so that every kind has its turn.")
+  var gap = 3.0
   @Option(help: "The seed of faults and requests; a random one without it.") var seed: UInt64?
   @Flag(help: "Keep the directory with all logs; it stays in any case when something is wrong.") var keep = false
   @Flag(inversion: .prefixedNo, help: "A replica and three sentinels beside the primary Redis.") var sentinels = true
@@ -24,36 +26,43 @@ struct CampaignCommand: AsyncParsableCommand {
 
   func validate() throws {
     if !(1...86_400).contains(seconds) { throw ValidationError("--seconds is 1 to 86400.") }
+    if !(0.1...60).contains(gap) { throw ValidationError("--gap is 0.1 to 60.") }
   }
 
   func run() async throws {
     let directory = try makeDirectory()
     let options = CampaignRun.Options(
-      seconds: seconds, seed: seed ?? UInt64.random(in: 1...999_999), executable: try Self.executable(),
+      seconds: seconds, gap: gap, seed: seed ?? UInt64.random(in: 1...999_999), executable: try Self.executable(),
       directory: directory, withSentinels: sentinels)
-    print("campaign: seed \(options.seed), \(seconds) s of faults, logs in \(directory)")
+    Self.tell("campaign: seed \(options.seed), \(seconds) s of faults, logs in \(directory)")
     do {
       let outcome = try await interruptible { try await CampaignRun(options).run() }
       try conclude(outcome, options)
     } catch let error as ExitCode { throw error } catch {
-      print("campaign: seed \(options.seed) was not carried through: \(error)\nlogs are in \(directory)")
+      Self.tell("campaign: seed \(options.seed) was not carried through: \(error)\nlogs are in \(directory)")
       throw ExitCode(2)
     }
   }
 
   private func conclude(_ outcome: CampaignOutcome, _ options: CampaignRun.Options) throws {
-    print(outcome.report)
+    Self.tell(outcome.report)
     for (key, failure) in outcome.failures.sorted(by: { $0.key < $1.key }) {
       let lines = failure.example.split(separator: "\n").joined(separator: " ")
-      print("  \(key), such as: \(lines.prefix(300))")
+      Self.tell("  \(key), such as: \(lines.prefix(300))")
     }
     guard outcome.violations.isEmpty else {
-      for violation in outcome.violations { print("VIOLATED  \(violation)") }
-      print("campaign: seed \(options.seed): \(outcome.violations.count) violations; logs are in \(options.directory)")
+      for violation in outcome.violations { Self.tell("VIOLATED  \(violation)") }
+      Self.tell(
+        "campaign: seed \(options.seed): \(outcome.violations.count) violations; logs are in \(options.directory)")
       throw ExitCode(1)
     }
-    print("campaign: seed \(options.seed): all promises held")
+    Self.tell("campaign: seed \(options.seed): all promises held")
     if !keep { try FileManager.default.removeItem(atPath: options.directory) }
+  }
+
+  /// Straight to standard output, as the log of faults goes there: a buffer in between would mix up their order.
+  private static func tell(_ text: String) {
+    FileHandle.standardOutput.write(Data("\(text)\n".utf8))
   }
 
   /// The servers run as another user where this one is root: they must be able to pass through.

@@ -24,7 +24,7 @@ struct CampaignOutcome: Sendable {
         ("requests accepted", "\(requests)"), ("jobs settled", "\(jobs.count(where: \.isFinal)) of \(jobs.count)"),
         ("accepted attempts", "\(readings.attempts.count)"),
         ("stalls of jobs", "\(jobs.reduce(0) { $0 + $1.stalls })"),
-        ("stale reports to Redis since it was filled last", "\(readings.queue.stale ?? 0)"),
+        ("stale reports to Redis since it was filled last", "\(readings.queue.stale)"),
         ("process starts", "\(starts)"), ("looks at revoked access", "\(looks)"),
         ("longest from submit to settled", Self.seconds(waits.max())),
         ("drained after the last fault", Self.seconds(drainSeconds)),

@@ -6,6 +6,8 @@ import Platform
 struct CampaignRun: Sendable {
   struct Options: Sendable {
     var seconds: Int
+    /// Seconds between two faults, on average.
+    var gap: Double
     var seed: UInt64
     var executable: String
     var directory: String
@@ -58,7 +60,8 @@ struct CampaignRun: Sendable {
     let kinds = await FaultInjection.kinds(on: cluster)
     outcome.skipped = kinds.skipped
     let lease = Double(CampaignCluster.leaseSeconds)
-    let plan = FaultPlan.make(kinds: kinds.possible, seconds: options.seconds, lease: lease, seed: options.seed)
+    let plan = FaultPlan.make(
+      kinds: kinds.possible, seconds: options.seconds, gap: options.gap, lease: lease, seed: options.seed)
     try await log.say("\(plan.count) faults under load")
     let load = LoadSwitch()
     let produced = try await withThrowingTaskGroup(of: FlipProducer.Outcome.self) { group in
@@ -123,6 +126,7 @@ struct CampaignRun: Sendable {
     _ cluster: CampaignCluster, _ revokes: RevokeWatch, _ outcome: inout CampaignOutcome
   ) async throws {
     outcome.readings.queue = try await queue(cluster)
+    outcome.readings.queue.keys = Int(try await cluster.redis.primary().command("DBSIZE"))
     var readings = outcome.readings
     readings = try await cluster.withAdmin(cluster.metadata, "sluice") { [readings] session in
       var readings = readings

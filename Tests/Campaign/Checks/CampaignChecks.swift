@@ -47,13 +47,14 @@ package enum CampaignChecks {
   }
 
   static func settlements(_ readings: Readings) -> [Violation] {
-    let finals = Dictionary(grouping: readings.attempts.filter(\.isFinal), by: \.job)
+    let told = Dictionary(grouping: readings.attempts.filter(\.isFinal), by: \.job).mapValues(\.count)
+    let seen = Dictionary(grouping: readings.transitions.filter(\.isSettlement), by: \.job).mapValues(\.count)
     return readings.jobs.flatMap { job -> [Violation] in
       var found: [Violation] = []
       if !job.isFinal { found.append(Violation(.allSettled, "job \(job.id) (\(job.kind)) is \(job.state)")) }
-      let count = finals[job.id]?.count ?? 0
-      if job.isFinal, count != 1 {
-        found.append(Violation(.settledOnce, "job \(job.id) (\(job.kind), \(job.state)) was settled \(count) times"))
+      if job.isFinal, told[job.id] != 1 || seen[job.id] != 1 {
+        let counts = "\(seen[job.id] ?? 0) times, and \(told[job.id] ?? 0) settlements are told"
+        found.append(Violation(.settledOnce, "job \(job.id) (\(job.kind), \(job.state)) was settled \(counts)"))
       }
       if job.state == "discarded" || job.state == "cancelled" {
         let reason = job.error ?? "no reason"
@@ -67,37 +68,49 @@ package enum CampaignChecks {
     }
   }
 
-  /// Of a job: each accepted settlement is under a later fence than the one before. Of a lane: whoever claimed later
-  /// did so under a later fence, or the same.
+  /// Of a job: each claim is under a later fence than the one before, or under the same by the same worker, whose
+  /// answer was lost; and nothing happens to a job once it has ended. Of a lane: no claim is under an earlier epoch.
   static func fences(_ readings: Readings) -> [Violation] {
     var found: [Violation] = []
-    for (job, attempts) in Dictionary(grouping: readings.attempts, by: \.job) {
-      let inOrder = attempts.sorted { ($0.finishedAt, $0.fence) < ($1.finishedAt, $1.fence) }
-      for (earlier, later) in zip(inOrder, inOrder.dropFirst()) where later.fence <= earlier.fence {
-        found.append(Violation(.fencesRise, "job \(job) was settled under \(earlier.fence), then \(later.fence)"))
+    for (job, transitions) in Dictionary(grouping: readings.transitions, by: \.job) {
+      let claims = transitions.filter(\.isClaim)
+      for (earlier, later) in zip(claims, claims.dropFirst()) where !follows(later, earlier) {
+        found.append(Violation(.fencesRise, "job \(job) was claimed under \(told(earlier)), then under \(told(later))"))
+      }
+      for transition in transitions where JobReading.finalStates.contains(transition.from) {
+        found.append(Violation(.settledOnce, "job \(job) went from \(transition.from) to \(transition.to)"))
       }
     }
-    for (lane, attempts) in Dictionary(grouping: readings.attempts, by: \.lane) {
-      let inOrder = attempts.sorted { ($0.startedAt, $0.fence) < ($1.startedAt, $1.fence) }
-      for (earlier, later) in zip(inOrder, inOrder.dropFirst()) where later.fence < earlier.fence {
-        found.append(
-          Violation(
-            .fencesRise,
-            "lane \(lane): job \(earlier.job) was claimed under \(earlier.fence), later job \(later.job) under "
-              + "\(later.fence)"))
+    for (lane, claims) in Dictionary(grouping: readings.transitions.filter(\.isClaim), by: \.lane) {
+      for (earlier, later) in zip(claims, claims.dropFirst()) where epoch(later) < epoch(earlier) {
+        let jobs = "job \(earlier.job) was claimed under \(told(earlier)), then job \(later.job) under \(told(later))"
+        found.append(Violation(.fencesRise, "lane \(lane): \(jobs)"))
       }
     }
     return found
   }
 
-  /// What PostgreSQL says when two sessions want the same catalog row; nothing else may cost an attempt here.
-  private static let conflicts = [
-    "concurrently updated", "lock timeout", "deadlock detected", "could not serialize", "statement timeout",
-  ]
+  private static func follows(_ later: TransitionReading, _ earlier: TransitionReading) -> Bool {
+    guard let after = later.fence, let before = earlier.fence else { return false }
+    return after > before || (after == before && later.worker == earlier.worker)
+  }
+
+  private static func epoch(_ claim: TransitionReading) -> Int64 { claim.fence?.epoch ?? 0 }
+
+  private static func told(_ claim: TransitionReading) -> String {
+    "\(claim.fence.map { "\($0)" } ?? "no fence") by \(claim.worker)"
+  }
+
+  /// What PostgreSQL says when two sessions want the same catalog row, or when a role appears or goes in another lane
+  /// while it is granted to; nothing else may cost an attempt here.
+  private static func isConflict(_ error: String) -> Bool {
+    error.contains(#/concurrently updated|lock timeout|deadlock detected|could not serialize|statement timeout/#)
+      || error.contains(#/^role ".*" does not exist/#)
+  }
 
   static func attempts(_ readings: Readings) -> [Violation] {
     let unexplained = readings.attempts.filter { attempt in
-      attempt.outcome == "retryable" && !Self.conflicts.contains { attempt.error?.contains($0) == true }
+      attempt.outcome == "retryable" && !isConflict(attempt.error ?? "")
     }
     let counted = readings.attempts.filter { $0.outcome != "snoozed" }
     let shown = Dictionary(grouping: counted, by: \.job).mapValues(\.count)
@@ -109,11 +122,19 @@ package enum CampaignChecks {
       }
   }
 
+  /// A few keys for the queue and for each connection; none for a lane or a job that has nothing to do.
+  private static let keysOfAnEmptyQueue = 40
+
   static func queue(_ readings: Readings) -> [Violation] {
     let queue = readings.queue
-    guard queue.waiting + queue.leased + queue.delayed > 0 else { return [] }
-    return [
-      Violation(.queueDrained, "\(queue.waiting) waiting, \(queue.leased) leased, \(queue.delayed) delayed")
-    ]
+    var found: [Violation] = []
+    if queue.waiting + queue.leased + queue.delayed > 0 {
+      found.append(
+        Violation(.queueDrained, "\(queue.waiting) waiting, \(queue.leased) leased, \(queue.delayed) delayed"))
+    }
+    if let keys = queue.keys, keys > keysOfAnEmptyQueue {
+      found.append(Violation(.queueDrained, "\(keys) keys are left, \(keysOfAnEmptyQueue) at most are expected"))
+    }
+    return found
   }
 }

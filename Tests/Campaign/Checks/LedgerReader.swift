@@ -8,11 +8,11 @@ struct LedgerReader: Sendable {
   func read(into readings: inout Readings) async throws {
     readings.jobs = try await jobs()
     readings.attempts = try await attempts()
+    readings.transitions = try await Transitions.read(in: session)
     readings.desired = try await desired()
     readings.desiredGrants = try await desiredGrants()
     readings.desiredMembers = try await desiredMembers()
-    let audiences = try await session.query("select role from audience").rows.map { try $0.text("role") }
-    readings.desiredRoles = Set(audiences).union(Population.users)
+    readings.desiredRoles = try await desiredRoles()
   }
 
   private func jobs() async throws -> [JobReading] {
@@ -31,13 +31,20 @@ struct LedgerReader: Sendable {
     }
   }
 
+  /// The settlement that ended a job is told by the job's own row, earlier ones by rows of their own.
   private func attempts() async throws -> [AttemptReading] {
     try await session.query(
       """
+      with attempt as (
+        select job_id, fence_epoch, fence_sequence, outcome, started_at, finished_at, error from job_attempt
+        union
+        select id, fence_epoch, fence_sequence, state, started_at, finished_at, error from job
+        where finished_at is not null and fence_epoch is not null
+      )
       select a.job_id, j.lane_id, a.fence_epoch, a.fence_sequence, a.outcome,
         extract(epoch from a.started_at)::float8 as started, extract(epoch from a.finished_at)::float8 as finished,
         a.error
-      from job_attempt a join job j on j.id = a.job_id
+      from attempt a join job j on j.id = a.job_id
       """
     ).rows.map { row in
       AttemptReading(
@@ -83,9 +90,30 @@ struct LedgerReader: Sendable {
   }
 
   private func desiredMembers() async throws -> Set<MemberReading> {
-    let rows = try await session.query("select audience_role, member_role from desired_member").rows
+    let rows = try await session.query(
+      """
+      select c.name as connection, d.audience_role, d.member_role
+      from desired_member d join connection c on c.id = d.connection_id
+      """
+    ).rows
     return Set(
-      try rows.map { MemberReading(role: try $0.text("audience_role"), member: try $0.text("member_role")) })
+      try rows.map { row in
+        MemberReading(
+          role: RoleReading(connection: try row.text("connection"), role: try row.text("audience_role")),
+          member: try row.text("member_role"))
+      })
+  }
+
+  /// Audiences' roles, and those of all users: these stay, whether they are granted anything at the moment or not.
+  private func desiredRoles() async throws -> Set<RoleReading> {
+    let rows = try await session.query(
+      """
+      select c.name as connection, a.role from audience a join connection c on c.id = a.connection_id
+      union all
+      select c.name, r.role from user_role r join connection c on c.id = r.connection_id where r.role is not null
+      """
+    ).rows
+    return Set(try rows.map { RoleReading(connection: try $0.text("connection"), role: try $0.text("role")) })
   }
 
   private static func access(_ row: PostgresRow) throws -> Access { try row.text("access") == "write" ? .write : .read }

@@ -4,6 +4,7 @@ import Platform
 package struct Readings: Sendable {
   package var jobs: [JobReading] = []
   package var attempts: [AttemptReading] = []
+  package var transitions: [TransitionReading] = []
   /// What the requests asked for last.
   package var asked: [AccessKey: Access] = [:]
   /// The same as the metadata database has it.
@@ -19,8 +20,8 @@ package struct Readings: Sendable {
   package var desiredMembers: Set<MemberReading> = []
   package var observedMembers: Set<MemberReading> = []
   /// Roles that somebody asks for: users' and audiences'.
-  package var desiredRoles: Set<String> = []
-  package var observedRoles: Set<String> = []
+  package var desiredRoles: Set<RoleReading> = []
+  package var observedRoles: Set<RoleReading> = []
   package var queue = QueueReading()
 
   package init() {}
@@ -100,11 +101,24 @@ package struct GrantReading: Sendable, Hashable, CustomStringConvertible {
   package var description: String { "\(privilege) on \(table) to \(role)" }
 }
 
-package struct MemberReading: Sendable, Hashable, CustomStringConvertible {
+/// A role of a connection's target.
+package struct RoleReading: Sendable, Hashable, CustomStringConvertible {
+  package let connection: String
   package let role: String
+
+  package init(connection: String, role: String) {
+    self.connection = connection
+    self.role = role
+  }
+
+  package var description: String { "\(role) of \(connection)" }
+}
+
+package struct MemberReading: Sendable, Hashable, CustomStringConvertible {
+  package let role: RoleReading
   package let member: String
 
-  package init(role: String, member: String) {
+  package init(role: RoleReading, member: String) {
     self.role = role
     self.member = member
   }
@@ -112,13 +126,16 @@ package struct MemberReading: Sendable, Hashable, CustomStringConvertible {
   package var description: String { "\(member) in \(role)" }
 }
 
-/// What `sluice queue stats -o json` says of Redis.
+/// What Redis holds.
 package struct QueueReading: Sendable, Decodable {
+  // As `sluice queue stats -o json` counts them.
   package var waiting = 0
   package var leased = 0
   package var delayed = 0
   /// Reports under a fence that was no longer the lane's, since Redis was filled last.
-  package var stale: Int? = 0
+  package var stale = 0
+  /// Keys that there are, as Redis itself counts them; nil where it was not asked.
+  package var keys: Int?
 
   package init() {}
 }

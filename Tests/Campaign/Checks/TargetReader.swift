@@ -6,7 +6,8 @@ struct TargetReader: Sendable {
 
   func read(into readings: inout Readings) async throws {
     for database in Population.databases {
-      let (observed, grants, admitted) = try await cluster.withAdmin(cluster.target, database) { session in
+      let (observed, grants, admitted) = try await cluster.withAdmin(cluster.target(of: database), database) {
+        session in
         (
           try await self.observed(database, session), try await self.grants(database, session),
           try await self.admitted(session)
@@ -16,11 +17,13 @@ struct TargetReader: Sendable {
       readings.observedGrants.formUnion(grants)
       readings.admitted[database] = admitted
     }
-    let (roles, members) = try await cluster.withAdmin(cluster.target, "postgres") { session in
-      (try await self.roles(session), try await self.members(session))
+    for (connection, _) in Population.connections {
+      let (roles, members) = try await cluster.withAdmin(cluster.target(connection), "postgres") { session in
+        (try await self.roles(connection, session), try await self.members(connection, session))
+      }
+      readings.observedRoles.formUnion(roles)
+      readings.observedMembers.formUnion(members)
     }
-    readings.observedRoles = roles
-    readings.observedMembers = members
   }
 
   /// With the user's own privileges: a role that may not enter the database or the schema can do nothing there.
@@ -72,16 +75,18 @@ struct TargetReader: Sendable {
     return Set(try rows.map { try $0.text("rolname") })
   }
 
-  private func roles(_ session: PostgresConnection) async throws -> Set<String> {
+  private func roles(_ connection: String, _ session: PostgresConnection) async throws -> Set<RoleReading> {
     let rows = try await session.query(
       "select rolname from pg_roles where not starts_with(rolname, 'pg_') and rolname <> all ($1)",
       [.textArray(Array(Population.baseline))]
     ).rows
-    return Set(try rows.map { try $0.text("rolname") })
+    return Set(try rows.map { RoleReading(connection: connection, role: try $0.text("rolname")) })
   }
 
   /// Without those that make Sluice the administrator of the roles that it made.
-  private func members(_ session: PostgresConnection) async throws -> Set<MemberReading> {
+  private func members(
+    _ connection: String, _ session: PostgresConnection
+  ) async throws -> Set<MemberReading> {
     let rows = try await session.query(
       """
       select r.rolname as role, m.rolname as member
@@ -89,6 +94,10 @@ struct TargetReader: Sendable {
       where not starts_with(r.rolname, 'pg_') and m.rolname <> all ($1)
       """, [.textArray(Array(Population.baseline))]
     ).rows
-    return Set(try rows.map { MemberReading(role: try $0.text("role"), member: try $0.text("member")) })
+    return Set(
+      try rows.map { row in
+        MemberReading(
+          role: RoleReading(connection: connection, role: try row.text("role")), member: try row.text("member"))
+      })
   }
 }

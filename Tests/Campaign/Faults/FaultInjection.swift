@@ -49,8 +49,11 @@ struct FaultInjection: Sendable {
     case .worker: try await injectProcess(fault, among: CampaignCluster.workers)
     case .scheduler: try await injectProcess(fault, among: CampaignCluster.schedulers)
     case .redis: try await injectRedis(fault)
-    case .metadata: try await injectPostgres(fault, cluster.metadata)
-    case .target: try await injectPostgres(fault, cluster.target)
+    case .metadata: try await injectPostgres(fault, cluster.metadata, "")
+    case .target:
+      let names = Population.connections.map(\.name)
+      let name = names[Int(fault.choice % UInt64(names.count))]
+      try await injectPostgres(fault, cluster.target(name), name)
     case .network: try await injectNetwork(fault)
     }
     await log.note(fault.kind, ended: Date())
@@ -89,14 +92,25 @@ struct FaultInjection: Sendable {
     }
   }
 
-  private func injectPostgres(_ fault: Fault, _ server: PrivatePostgres) async throws {
-    try await say(fault, "")
+  private func injectPostgres(_ fault: Fault, _ server: PrivatePostgres, _ name: String) async throws {
+    try await say(fault, name)
     switch fault.kind {
+    case .metadataPaused, .targetPaused:
+      try await server.suspend()
+      return try await hold(fault.length) { try await server.resume() }
+    case .metadataSessionsEnded, .targetSessionsEnded: return try await endSessions(server)
     case .metadataAborted: await server.stop(.immediate)
     case .metadataKilled, .targetKilled: try await server.kill()
     default: await server.stop(.fast)
     }
     try await hold(fault.length) { try await server.start() }
+  }
+
+  private func endSessions(_ server: PrivatePostgres) async throws {
+    try await cluster.withAdmin(server, "postgres") { admin in
+      try await admin.query(
+        "select pg_terminate_backend(pid) from pg_stat_activity where usename = $1", [.text(CampaignCluster.user)])
+    }
   }
 
   private func injectNetwork(_ fault: Fault) async throws {

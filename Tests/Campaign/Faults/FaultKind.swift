@@ -15,9 +15,15 @@ package enum FaultKind: String, CaseIterable, Sendable {
   case metadataRestarted = "metadata restarted"
   case metadataAborted = "metadata aborted"
   case metadataKilled = "metadata killed"
+  /// SIGSTOP: it is there and does not answer.
+  case metadataPaused = "metadata paused"
+  /// Sluice's sessions are ended, and nothing else.
+  case metadataSessionsEnded = "metadata sessions ended"
   case targetRestarted = "target restarted"
   case targetKilled = "target killed"
   case targetStopped = "target stopped"
+  case targetPaused = "target paused"
+  case targetSessionsEnded = "target sessions ended"
   case networkCut = "network cut"
   case networkDelayed = "network delayed"
 
@@ -29,8 +35,8 @@ package enum FaultKind: String, CaseIterable, Sendable {
     case .workerKilled, .workerPaused, .workerDrained: .worker
     case .schedulerKilled, .schedulerPaused: .scheduler
     case .redisKilled, .redisEmptied, .redisAged, .redisFlushed, .redisPaused, .redisFailedOver: .redis
-    case .metadataRestarted, .metadataAborted, .metadataKilled: .metadata
-    case .targetRestarted, .targetKilled, .targetStopped: .target
+    case .metadataRestarted, .metadataAborted, .metadataKilled, .metadataPaused, .metadataSessionsEnded: .metadata
+    case .targetRestarted, .targetKilled, .targetStopped, .targetPaused, .targetSessionsEnded: .target
     case .networkCut, .networkDelayed: .network
     }
   }
@@ -41,8 +47,9 @@ package enum FaultKind: String, CaseIterable, Sendable {
     case .workerPaused: lease + 0.5...lease + 2.5
     case .networkCut: 0.5...lease + 2
     case .schedulerPaused, .networkDelayed, .redisPaused: 1...4
-    case .targetStopped: 2...5
-    case .workerKilled, .workerDrained, .schedulerKilled, .redisFlushed: 0...0
+    case .targetStopped, .targetPaused, .metadataPaused: 2...lease + 2
+    case .workerKilled, .workerDrained, .schedulerKilled, .redisFlushed, .metadataSessionsEnded, .targetSessionsEnded:
+      0...0
     default: 0...1
     }
   }

@@ -10,18 +10,17 @@ package struct Fault: Sendable, Equatable {
 
 /// The faults of a seed: every kind once, in random order, then every kind again in another order, until time is up.
 package enum FaultPlan {
-  /// Between two faults, on average, where there is time for it.
-  private static let longestGap = 3.0
   /// The part of the time that one round of all kinds may take at most.
   private static let share = 0.8
 
   /// - Parameters:
   ///   - seconds: how long faults are injected; the last one may end a little later.
+  ///   - gap: seconds between two faults on average, less where every kind would not have its turn.
   ///   - lease: seconds that a lease lasts without being renewed.
-  package static func make(kinds: [FaultKind], seconds: Int, lease: Double, seed: UInt64) -> [Fault] {
+  package static func make(kinds: [FaultKind], seconds: Int, gap: Double, lease: Double, seed: UInt64) -> [Fault] {
     guard !kinds.isEmpty else { return [] }
     var generator = SeededGenerator(seed: seed, stream: 0)
-    let gap = min(longestGap, Double(seconds) * share / Double(kinds.count))
+    let gap = min(gap, Double(seconds) * share / Double(kinds.count))
     var faults: [Fault] = []
     var at = 0.0
     while true {

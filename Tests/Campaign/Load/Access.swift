@@ -38,7 +38,7 @@ package struct TableName: Sendable, Hashable, Comparable, CustomStringConvertibl
 
   package var description: String { "\(database)/\(Population.schema)/\(table)" }
   /// As `sluice` names it.
-  var path: String { "\(Population.connection)/\(description)" }
+  var path: String { "\(Population.connection(of: database))/\(description)" }
 }
 
 /// A user and a table.

@@ -20,7 +20,7 @@ struct PolicyProducer: Sendable {
       effect: grant
       access: \(access)
       state: \(isActive ? "active" : "staged")
-      target: { connection: \(Population.connection), database: \(database), schema: \(Population.schema) }
+      target: { connection: \(Population.connection(of: database)), database: \(database), schema: \(Population.schema) }
       condition: '"\(group)" in user.groups'
 
       """

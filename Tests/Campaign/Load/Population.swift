@@ -3,11 +3,11 @@ import LocalServers
 import Platform
 import Postgres
 
-/// Who and what there is: users, groups, and tables in two databases of one target.
+/// Who and what there is: users, groups, and tables in the databases of two targets.
 struct Population: Sendable {
-  static let connection = "lab"
   static let schema = "demo"
-  static let databases = ["lab_one", "lab_two"]
+  /// The connections and their databases, the first of which is the one that Sluice logs in to.
+  static let connections = [(name: "lab", databases: ["lab_one", "lab_two"]), (name: "hub", databases: ["hub_one"])]
   private static let tablesEach = 6
   private static let owner = "lab_owner"
   private static let syncLimit = "120"
@@ -22,6 +22,12 @@ struct Population: Sendable {
 
   static var users: [String] { flipped.flatMap(\.self) + governed + witnesses }
 
+  static var databases: [String] { connections.flatMap(\.databases) }
+
+  static func connection(of database: String) -> String {
+    connections.first { $0.databases.contains(database) }?.name ?? ""
+  }
+
   static var tables: [TableName] {
     databases.flatMap { database in (1...tablesEach).map { TableName(database: database, table: "t\($0)") } }
   }
@@ -29,25 +35,30 @@ struct Population: Sendable {
   /// Roles of the target that are not Sluice's to make or drop.
   static let baseline: Set<String> = ["postgres", owner, CampaignCluster.user]
 
-  /// Makes databases, roles and tables, migrates, registers the target, and waits for its first sync.
+  /// Makes databases, roles and tables, migrates, registers the targets.
   static func settle(on cluster: CampaignCluster) async throws {
     try await makeMetadata(cluster)
-    try await makeTarget(cluster)
+    for (name, databases) in connections { try await makeTarget(cluster, cluster.target(name), databases) }
     let command = cluster.command
     try await command.require(["key", "generate", "--file", "\(cluster.directory)/secret.key"])
     try await command.require(["migrate"])
+    try await cluster.withAdmin(cluster.metadata, "sluice") { try await Transitions.install(in: $0) }
     for user in users { try await command.require(["user", "add", user]) }
     for group in groups { try await command.require(["group", "add", group]) }
-    try await command.require([
-      "connection", "register", connection, "--kind", "postgres", "--host", cluster.address, "--port",
-      "\(cluster.target.port)", "--database", databases[0], "--user", CampaignCluster.user, "--tls", "disable",
-      "--sync-every", "1m",
-    ])
+    for (name, databases) in connections {
+      try await command.require([
+        "connection", "register", name, "--kind", "postgres", "--host", cluster.address, "--port",
+        "\(cluster.target(name).port)", "--database", databases[0], "--user", CampaignCluster.user, "--tls",
+        "disable", "--sync-every", "1m",
+      ])
+    }
   }
 
   /// Once schedulers and workers run.
   static func awaitFirstSync(on cluster: CampaignCluster) async throws {
-    try await cluster.command.untilDone(["submit", "sync", connection, "--wait", "--timeout", syncLimit])
+    for (name, _) in connections {
+      try await cluster.command.untilDone(["submit", "sync", name, "--wait", "--timeout", syncLimit])
+    }
   }
 
   private static func makeMetadata(_ cluster: CampaignCluster) async throws {
@@ -58,8 +69,10 @@ struct Population: Sendable {
     }
   }
 
-  private static func makeTarget(_ cluster: CampaignCluster) async throws {
-    try await cluster.withAdmin(cluster.target, "postgres") { admin in
+  private static func makeTarget(
+    _ cluster: CampaignCluster, _ target: PrivatePostgres, _ databases: [String]
+  ) async throws {
+    try await cluster.withAdmin(target, "postgres") { admin in
       try await admin.execute(
         """
         create role \(CampaignCluster.user) login createrole password '\(CampaignCluster.password)';
@@ -75,9 +88,19 @@ struct Population: Sendable {
       }
     }
     for database in databases {
-      try await cluster.withAdmin(cluster.target, database) { try await $0.execute(tableScript(in: database)) }
+      try await cluster.withAdmin(target, database) { admin in
+        try await admin.execute(tableScript(in: database))
+        try await admin.execute(slowness)
+      }
     }
   }
+
+  /// Every GRANT and REVOKE takes its time, so that faults find batches in the middle of their transactions.
+  private static let slowness = """
+    create function \(schema).rest() returns event_trigger language plpgsql as $$
+      begin perform pg_sleep(case when random() < 0.2 then random() * 0.4 else 0.01 end); end $$;
+    create event trigger rest on ddl_command_end when tag in ('GRANT', 'REVOKE') execute function \(schema).rest()
+    """
 
   /// Tables as their owner would have made them, with what Sluice needs to grant on them.
   private static func tableScript(in database: String) -> String {

@@ -25,7 +25,9 @@ actor RevokeWatch {
   func expectAccess(_ key: AccessKey) async {
     do {
       let database = key.table.database
-      let held = try await cluster.withAdmin(cluster.target, database) { try await Self.holders([key], database, $0) }
+      let held = try await cluster.withAdmin(cluster.target(of: database), database) { session in
+        try await Self.holders([key], database, session)
+      }
       if held.isEmpty { report(.honest, "\(key) was reported completed, and the target's catalog does not have it") }
     } catch {
       // The target is down at this moment: no answer, no verdict.
@@ -85,7 +87,7 @@ actor RevokeWatch {
 
   private func session(_ database: String) async throws -> PostgresConnection {
     if let known = sessions[database], await known.isUsable { return known }
-    let session = try await cluster.openAdmin(cluster.target, database)
+    let session = try await cluster.openAdmin(cluster.target(of: database), database)
     sessions[database] = session
     return session
   }

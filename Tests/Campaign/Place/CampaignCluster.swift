@@ -15,7 +15,8 @@ struct CampaignCluster: Sendable {
 
   let directory: String
   let metadata: PrivatePostgres
-  let target: PrivatePostgres
+  /// By the name of the connection.
+  let targets: [String: PrivatePostgres]
   let redis: RedisGroup
   /// Nil where no namespace may be made.
   let network: NetworkLink?
@@ -34,15 +35,19 @@ struct CampaignCluster: Sendable {
       try accessRules.write(toFile: rules, atomically: false, encoding: .utf8)
       let metadata = try await postgres("\(directory)/metadata", address, rules)
       started.append { await metadata.stop(.immediate) }
-      let target = try await postgres("\(directory)/target", address, rules)
-      started.append { await target.stop(.immediate) }
+      var targets: [String: PrivatePostgres] = [:]
+      for (name, _) in Population.connections {
+        let target = try await postgres("\(directory)/target-\(name)", address, rules)
+        started.append { await target.stop(.immediate) }
+        targets[name] = target
+      }
       let redis = try await RedisGroup.start(in: directory, address: address, withSentinels: withSentinels)
       started.append { await redis.stop() }
       let environment = environment(
         directory, metadata: "postgres://\(user):\(password)@\(address):\(metadata.port)/sluice?sslmode=disable",
         redis: redis.url)
       return CampaignCluster(
-        directory: directory, metadata: metadata, target: target, redis: redis, network: network,
+        directory: directory, metadata: metadata, targets: targets, redis: redis, network: network,
         command: SluiceCommand(executable: executable, environment: environment, failures: CommandFailures()),
         address: address)
     } catch {
@@ -53,7 +58,7 @@ struct CampaignCluster: Sendable {
 
   func stop() async {
     await redis.stop()
-    await target.stop(.immediate)
+    for target in targets.values { await target.stop(.immediate) }
     await metadata.stop(.immediate)
     await network?.remove()
   }
@@ -84,6 +89,13 @@ struct CampaignCluster: Sendable {
       "SLUICE_LONGEST_PROBE": "2s", "SLUICE_BATCH_SIZE": "20", "SLUICE_LOG_FORMAT": "text", "SLUICE_LOG_LEVEL": "info",
     ])
   }
+
+  func target(_ connection: String) -> PrivatePostgres {
+    guard let target = targets[connection] else { preconditionFailure("there is no connection \(connection)") }
+    return target
+  }
+
+  func target(of database: String) -> PrivatePostgres { target(Population.connection(of: database)) }
 
   /// The schedulers and workers, one of these behind the link.
   var roles: [SluiceProcesses.Role] {
