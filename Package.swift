@@ -123,7 +123,10 @@ let package = Package(
       ]),
     tests(
       "CommandLineTests",
-      ["sluice", "Governance", "Metadata", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+      [
+        "sluice", "Governance", "Metadata", "Postgres",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ]),
     tests("ConsoleTests", ["Console", logging]),
     // Real processes under load and faults, and the checks on what they leave; run by ops/campaign and by the tests.
     .executableTarget(
