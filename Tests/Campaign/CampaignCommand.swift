@@ -20,7 +20,7 @@ struct CampaignCommand: AsyncParsableCommand {
   var gap = 3.0
   @Option(help: "The seed of faults and requests; a random one without it.") var seed: UInt64?
   @Flag(help: "Keep the directory with all logs; it stays in any case when something is wrong.") var keep = false
-  @Flag(inversion: .prefixedNo, help: "A replica and three sentinels beside the primary Redis.") var sentinels = true
+  @Flag(inversion: .prefixedNo, help: "A replica and three sentinels beside the primary Redis.") var sentinels = false
   @Option(help: .init("Where everything is kept; a new directory below /tmp without it.", valueName: "dir"))
   var state: String?
 
@@ -46,10 +46,6 @@ struct CampaignCommand: AsyncParsableCommand {
 
   private func conclude(_ outcome: CampaignOutcome, _ options: CampaignRun.Options) throws {
     Self.tell(outcome.report)
-    for (key, failure) in outcome.failures.sorted(by: { $0.key < $1.key }) {
-      let lines = failure.example.split(separator: "\n").joined(separator: " ")
-      Self.tell("  \(key), such as: \(lines.prefix(300))")
-    }
     guard outcome.violations.isEmpty else {
       for violation in outcome.violations { Self.tell("VIOLATED  \(violation)") }
       Self.tell(

@@ -12,8 +12,8 @@ struct CampaignOutcome: Sendable {
   var looks = 0
   var starts = 0
   var drainSeconds = 0.0
-  /// Commands that failed while servers were away: how often, and one of them.
-  var failures: [String: (count: Int, example: String)] = [:]
+  /// Commands that failed while servers were away and were given again: how many ended how.
+  var failures: [String: Int] = [:]
 
   /// A table for people.
   var report: String {
@@ -28,7 +28,7 @@ struct CampaignOutcome: Sendable {
         ("process starts", "\(starts)"), ("looks at revoked access", "\(looks)"),
         ("longest from submit to settled", Self.seconds(waits.max())),
         ("drained after the last fault", Self.seconds(drainSeconds)),
-      ] + failures.sorted { $0.key < $1.key }.map { ("retried: \($0.key)", "\($0.value.count)") }
+      ] + failures.sorted { $0.key < $1.key }.map { ("given again: \($0.key)", "\($0.value)") }
     let width = lines.map(\.0.count).max() ?? 0
     let table = lines.map { $0.0.padding(toLength: width, withPad: " ", startingAt: 0) + "  " + $0.1 }
     return (table + skipped.map { "not injected: \($0)" }).joined(separator: "\n")

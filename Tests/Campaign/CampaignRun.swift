@@ -143,6 +143,7 @@ struct CampaignRun: Sendable {
     if !plan.status.isSuccess { outcome.violations.append(Violation(.planIsEmpty, "\(plan)")) }
     outcome.faults = await log.entries
     outcome.starts = await cluster.processes.starts
-    outcome.failures = await cluster.command.failures.examples.mapValues { ($0.count, "\($0.answer)") }
+    outcome.failures = await cluster.command.failures.counts
+    outcome.violations += await cluster.command.failures.crashes.map { Violation(.processesLive, $0) }
   }
 }

@@ -41,7 +41,7 @@ struct Witness: Sendable {
     while true {
       let answer = try await command.run(words, limit: Self.commandLimit)
       if answer.status.isSuccess { return }
-      await command.failures.note(answer)
+      try await command.failures.note(answer)
       guard !deadline.hasPassed else { throw CampaignError("never completed in \(SluiceCommand.patience): \(answer)") }
       try await pause(Self.retryDelay)
     }

@@ -48,7 +48,9 @@ struct CampaignCluster: Sendable {
         redis: redis.url)
       return CampaignCluster(
         directory: directory, metadata: metadata, targets: targets, redis: redis, network: network,
-        command: SluiceCommand(executable: executable, environment: environment, failures: CommandFailures()),
+        command: SluiceCommand(
+          executable: executable, environment: environment,
+          failures: try CommandFailures(path: "\(directory)/commands.log")),
         address: address)
     } catch {
       for stop in started.reversed() { await stop() }

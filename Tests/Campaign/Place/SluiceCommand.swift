@@ -36,19 +36,32 @@ struct SluiceCommand: Sendable {
     while true {
       let answer = try await run(words)
       if answer.status.isSuccess { return answer }
-      await failures.note(answer)
+      try await failures.note(answer)
       guard !deadline.hasPassed else { throw CampaignError("never succeeded in \(Self.patience): \(answer)") }
       try await pause(Self.retryDelay)
     }
   }
 }
 
-/// Commands that did not succeed while faults were on, by exit status, with one example of each.
+/// Commands that did not succeed while faults were on: all of them in a file, and how many ended how.
 actor CommandFailures {
-  private(set) var examples: [String: (count: Int, answer: SluiceCommand.Answer)] = [:]
+  private(set) var counts: [String: Int] = [:]
+  /// Commands that crashed: no outage is a reason for that.
+  private(set) var crashes: [String] = []
+  private let path: String
+  private let file: FileHandle
 
-  func note(_ answer: SluiceCommand.Answer) {
-    let key = "\(answer.words.prefix(2).joined(separator: " ")): \(answer.status)"
-    examples[key] = ((examples[key]?.count ?? 0) + 1, examples[key]?.answer ?? answer)
+  init(path: String) throws {
+    guard FileManager.default.createFile(atPath: path, contents: nil), let file = FileHandle(forWritingAtPath: path)
+    else { throw CampaignError("cannot make \(path)") }
+    self.path = path
+    self.file = file
+  }
+
+  func note(_ answer: SluiceCommand.Answer) throws {
+    let name = answer.words.prefix(2).joined(separator: " ")
+    counts["\(name): \(answer.status)", default: 0] += 1
+    if case .signalled = answer.status { crashes.append("sluice \(name) ended with \(answer.status); see \(path)") }
+    try file.write(contentsOf: Data("\(Date().ISO8601Format()) \(answer)\n".utf8))
   }
 }
