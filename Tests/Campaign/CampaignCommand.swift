@@ -19,6 +19,8 @@ struct CampaignCommand: AsyncParsableCommand {
   @Option(help: "Seconds between two faults on average; less in a short run, so that every kind has its turn.")
   var gap = 3.0
   @Option(help: "The seed of faults and requests; a random one without it.") var seed: UInt64?
+  @Option(help: .init("Only faults whose name holds this; may be given more than once.", valueName: "text"))
+  var only: [String] = []
   @Flag(help: "Keep the directory with all logs; it stays in any case when something is wrong.") var keep = false
   @Flag(inversion: .prefixedNo, help: "A replica and three sentinels beside the primary Redis.") var sentinels = false
   @Option(help: .init("Where everything is kept; a new directory below /tmp without it.", valueName: "dir"))
@@ -26,6 +28,9 @@ struct CampaignCommand: AsyncParsableCommand {
 
   func validate() throws {
     if !(1...86_400).contains(seconds) { throw ValidationError("--seconds is 1 to 86400.") }
+    for text in only where !FaultKind.allCases.contains(where: { $0.rawValue.contains(text) }) {
+      throw ValidationError("No fault is named \(text): \(FaultKind.allCases.map(\.rawValue).joined(separator: "; ")).")
+    }
     if !(0.1...60).contains(gap) { throw ValidationError("--gap is 0.1 to 60.") }
   }
 
@@ -33,7 +38,7 @@ struct CampaignCommand: AsyncParsableCommand {
     let directory = try makeDirectory()
     let options = CampaignRun.Options(
       seconds: seconds, gap: gap, seed: seed ?? UInt64.random(in: 1...999_999), executable: try Self.executable(),
-      directory: directory, withSentinels: sentinels)
+      directory: directory, withSentinels: sentinels, only: only)
     Self.tell("campaign: seed \(options.seed), \(seconds) s of faults, logs in \(directory)")
     do {
       let outcome = try await interruptible { try await CampaignRun(options).run() }

@@ -12,6 +12,8 @@ struct CampaignRun: Sendable {
     var executable: String
     var directory: String
     var withSentinels: Bool
+    /// Texts in the names of the faults to inject; empty for all.
+    var only: [String]
   }
 
   /// How long unfinished work may take once the faults are over. A worker that was cut off in a transaction holds its
@@ -57,11 +59,14 @@ struct CampaignRun: Sendable {
   private func torment(_ cluster: CampaignCluster, _ revokes: RevokeWatch) async throws -> CampaignOutcome {
     try await Population.awaitFirstSync(on: cluster)
     var outcome = CampaignOutcome()
-    let kinds = await FaultInjection.kinds(on: cluster)
-    outcome.skipped = kinds.skipped
+    let (possible, skipped) = await FaultInjection.kinds(on: cluster)
+    outcome.skipped = skipped
+    let kinds = possible.filter { kind in
+      options.only.isEmpty || options.only.contains { kind.rawValue.contains($0) }
+    }
     let lease = Double(CampaignCluster.leaseSeconds)
     let plan = FaultPlan.make(
-      kinds: kinds.possible, seconds: options.seconds, gap: options.gap, lease: lease, seed: options.seed)
+      kinds: kinds, seconds: options.seconds, gap: options.gap, lease: lease, seed: options.seed)
     try await log.say("\(plan.count) faults under load")
     let load = LoadSwitch()
     let produced = try await withThrowingTaskGroup(of: FlipProducer.Outcome.self) { group in

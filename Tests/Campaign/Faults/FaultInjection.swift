@@ -8,7 +8,7 @@ struct FaultInjection: Sendable {
   let cluster: CampaignCluster
   let log: FaultLog
   /// How long a server stays away beside what its fault says, and how long a new primary may take to be chosen.
-  private static let failoverLimit: Duration = .seconds(20)
+  private static let failoverLimit: Duration = .seconds(30)
 
   /// The kinds that this place permits, and why the others are left out.
   static func kinds(on cluster: CampaignCluster) async -> (possible: [FaultKind], skipped: [String]) {
@@ -18,7 +18,9 @@ struct FaultInjection: Sendable {
       possible.removeAll { $0 == kind }
       skipped.append("\(kind.rawValue): \(reason)")
     }
-    if !cluster.redis.isWatched { skip(.redisFailedOver, "there are no sentinels (--no-sentinels)") }
+    if !cluster.redis.isWatched {
+      for kind in [FaultKind.redisFailedOver, .redisTailLost] { skip(kind, "there are no sentinels (--no-sentinels)") }
+    }
     if let network = cluster.network {
       if await !network.canDelay { skip(.networkDelayed, "the kernel has no netem") }
     } else {
@@ -70,26 +72,39 @@ struct FaultInjection: Sendable {
   }
 
   private func injectRedis(_ fault: Fault) async throws {
-    let primary = try await cluster.redis.primary(withReplica: fault.kind == .redisFailedOver)
+    let failsOver = [.redisFailedOver, .redisTailLost].contains(fault.kind)
+    let primary = try await cluster.redis.primary(withReplica: failsOver)
     try await say(fault, "port \(primary.port)")
     switch fault.kind {
     case .redisFlushed: try await primary.flush()
     case .redisPaused:
       try await primary.suspend()
       try await hold(fault.length) { try await primary.resume() }
-    case .redisFailedOver:
-      await primary.kill()
-      let hasFollowed = try await holds(within: Self.failoverLimit) {
-        try await cluster.redis.primaryPort() != primary.port
+    case .redisFailedOver: try await failOver(from: primary)
+    case .redisTailLost:
+      let replicas = cluster.redis.nodes.filter { $0.port != primary.port }
+      for replica in replicas { try await replica.suspend() }
+      try await hold(fault.length) {
+        await primary.kill()
+        for replica in replicas { try await replica.resume() }
       }
-      guard hasFollowed else { throw CampaignError("the sentinels chose no new primary in \(Self.failoverLimit)") }
-      try await primary.start()
+      try await failOver(from: primary)
     default:
       await primary.kill()
       if fault.kind == .redisEmptied { try cluster.redis.forget(primary) }
       if fault.kind == .redisAged { try await cluster.redis.restoreOld(primary) }
       try await hold(fault.length) { try await primary.start() }
     }
+  }
+
+  /// Kills it, and brings it back once another is the primary.
+  private func failOver(from primary: PrivateRedis) async throws {
+    await primary.kill()
+    let hasFollowed = try await holds(within: Self.failoverLimit) {
+      try await cluster.redis.primaryPort() != primary.port
+    }
+    guard hasFollowed else { throw CampaignError("the sentinels chose no new primary in \(Self.failoverLimit)") }
+    try await primary.start()
   }
 
   private func injectPostgres(_ fault: Fault, _ server: PrivatePostgres, _ name: String) async throws {

@@ -12,6 +12,8 @@ package enum FaultKind: String, CaseIterable, Sendable {
   case redisFlushed = "Redis flushed"
   case redisPaused = "Redis paused"
   case redisFailedOver = "Redis failed over"
+  /// To a replica that was paused for a while and lacks what was written meanwhile.
+  case redisTailLost = "Redis failed over, its tail lost"
   case metadataRestarted = "metadata restarted"
   case metadataAborted = "metadata aborted"
   case metadataKilled = "metadata killed"
@@ -34,7 +36,7 @@ package enum FaultKind: String, CaseIterable, Sendable {
     switch self {
     case .workerKilled, .workerPaused, .workerDrained: .worker
     case .schedulerKilled, .schedulerPaused: .scheduler
-    case .redisKilled, .redisEmptied, .redisAged, .redisFlushed, .redisPaused, .redisFailedOver: .redis
+    case .redisKilled, .redisEmptied, .redisAged, .redisFlushed, .redisPaused, .redisFailedOver, .redisTailLost: .redis
     case .metadataRestarted, .metadataAborted, .metadataKilled, .metadataPaused, .metadataSessionsEnded: .metadata
     case .targetRestarted, .targetKilled, .targetStopped, .targetPaused, .targetSessionsEnded: .target
     case .networkCut, .networkDelayed: .network
@@ -47,6 +49,7 @@ package enum FaultKind: String, CaseIterable, Sendable {
     case .workerPaused: lease + 0.5...lease + 2.5
     case .networkCut: 0.5...lease + 2
     case .schedulerPaused, .networkDelayed, .redisPaused: 1...4
+    case .redisTailLost: 0.5...2
     case .targetStopped, .targetPaused, .metadataPaused: 2...lease + 2
     case .workerKilled, .workerDrained, .schedulerKilled, .redisFlushed, .metadataSessionsEnded, .targetSessionsEnded:
       0...0
