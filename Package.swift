@@ -17,6 +17,7 @@ let nioTLS: Target.Dependency = .product(name: "NIOTLS", package: "swift-nio")
 let nioSSL: Target.Dependency = .product(name: "NIOSSL", package: "swift-nio-ssl")
 let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
 let lifecycle: Target.Dependency = .product(name: "ServiceLifecycle", package: "swift-service-lifecycle")
+let signals: Target.Dependency = .product(name: "UnixSignals", package: "swift-service-lifecycle")
 
 /// A floor: a library target under `Sources/<name>`.
 func floor(_ name: String, _ dependencies: [Target.Dependency] = [], embedding: [String] = []) -> Target {
@@ -129,7 +130,7 @@ let package = Package(
     tests(
       "CommandLineTests",
       [
-        "sluice", "Governance", "Metadata", "Platform", "SluiceTestKit",
+        "sluice", "Governance", "Metadata", "Postgres", "Platform", "SluiceTestKit",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     tests("ConsoleTests", ["Console", logging]),
@@ -139,6 +140,13 @@ let package = Package(
         "sluice", "Cluster", "JobQueue", "Redis", "RedisTestKit", "Metadata", "SluiceTestKit", "LocalServers",
         "Postgres", "Platform",
       ]),
-    tests("EndToEndTests", ["sluice", "LocalServers", "Postgres", "Platform"]),
+    // Real processes under load and faults, and the checks on what they leave; run by ops/campaign and by the tests.
+    .executableTarget(
+      name: "campaign",
+      dependencies: [
+        "LocalServers", "Postgres", "Platform", logging, signals,
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ], path: "Tests/Campaign", swiftSettings: strict),
+    tests("EndToEndTests", ["sluice", "campaign", "LocalServers", "Postgres", "Platform"]),
   ]
 )

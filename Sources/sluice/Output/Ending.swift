@@ -49,9 +49,9 @@ enum Ending {
 
   /// Only the metadata database is spoken to directly; trouble with a target comes as an error of Enforcement.
   private static func status(of error: PostgresError) -> ExitStatus {
-    // It has to be created, or to finish starting, or to let somebody in again.
+    // It has to be created, or to start again, or to let somebody in again.
     let isAway =
-      error.sqlState == .invalidCatalogName || error.sqlState == .cannotConnectNow
+      [.invalidCatalogName, .cannotConnectNow, .adminShutdown, .crashShutdown].contains(error.sqlState)
       || error.sqlState.map { SQLState.Class.insufficientResources ~= $0 } == true
     if isAway { return .unreachable }
     return switch error.code {
