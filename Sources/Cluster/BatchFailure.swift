@@ -80,7 +80,7 @@ extension BatchRun {
   /// The lane's database cannot be connected to. If it is not there by its name, only a sync, which knows databases by
   /// OID, can tell whether it was renamed or dropped: it is asked for, and nothing is decided until then.
   private func decide(
-    _ lease: Lease, _ failure: TargetError, _ outcome: @Sendable (ClaimedJob) -> JobResult.Outcome
+    _ lease: Lease, _ failure: TargetError, _ outcome: @escaping @Sendable (ClaimedJob) -> JobResult.Outcome
   ) async throws {
     let (claim, results, states) = try await ledger.decide(
       lease.jobs, fence: lease.fence, worker: configuration.name,

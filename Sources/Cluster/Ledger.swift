@@ -16,7 +16,7 @@ package protocol Ledger: Sendable {
   /// - Parameter connection: a connection to be synced besides.
   func decide(
     _ jobs: [Int64], fence: Fence, worker: String, syncing connection: Int64?,
-    _ result: @Sendable (ClaimedJob) -> JobResult
+    _ result: @escaping @Sendable (ClaimedJob) -> JobResult
   ) async throws -> (claim: Claim, results: [JobResult], states: [Int64: JobState])
   /// Gives claimed jobs back as if they had not been claimed.
   func release(_ jobs: [Int64], fence: Fence) async throws
@@ -68,16 +68,21 @@ extension MetadataDatabase: Ledger {
   package func isOutage(_ error: any Error) -> Bool { Self.isOutage(error) }
 
   package func claim(_ jobs: [Int64], fence: Fence, worker: String) async throws -> Claim {
-    try await transaction { try await $0.claim(jobs, fence: fence, worker: worker, isDurable: false) }
+    try await statement { try await $0.claim(jobs, fence: fence, worker: worker, isDurable: false) }
   }
 
   package func settle(_ results: [JobResult], fence: Fence) async throws -> [Int64: JobState] {
-    try await transaction { try await $0.settle(results, fence: fence, retryLimit: retryLimit) }
+    // A failure may end its job, which is a second statement.
+    let isOne = !results.contains { if case .retryable = $0.outcome { true } else { false } }
+    let settle: @Sendable (MetadataSession) async throws -> [Int64: JobState] = {
+      try await $0.settle(results, fence: fence, retryLimit: retryLimit)
+    }
+    return try await isOne ? statement(settle) : transaction(settle)
   }
 
   package func decide(
     _ jobs: [Int64], fence: Fence, worker: String, syncing connection: Int64?,
-    _ result: @Sendable (ClaimedJob) -> JobResult
+    _ result: @escaping @Sendable (ClaimedJob) -> JobResult
   ) async throws -> (claim: Claim, results: [JobResult], states: [Int64: JobState]) {
     try await transaction { session in
       let claim = try await session.claim(jobs, fence: fence, worker: worker)
@@ -89,7 +94,7 @@ extension MetadataDatabase: Ledger {
   }
 
   package func release(_ jobs: [Int64], fence: Fence) async throws {
-    try await transaction { try await $0.release(jobs, fence: fence) }
+    try await statement { try await $0.release(jobs, fence: fence) }
   }
 
   package func report(_ state: Connection.State, of connection: Int64, reason: String?) async throws {

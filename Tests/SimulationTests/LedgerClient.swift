@@ -39,16 +39,14 @@ struct LedgerClient: Ledger {
 
   func decide(
     _ jobs: [Int64], fence: Fence, worker: String, syncing connection: Int64?,
-    _ result: @Sendable (ClaimedJob) -> JobResult
+    _ result: @escaping @Sendable (ClaimedJob) -> JobResult
   ) async throws -> (claim: Claim, results: [JobResult], states: [Int64: JobState]) {
-    try await withoutActuallyEscaping(result) { result in
-      try await call("decide \(jobs) \(fence)") {
-        let claim = claimNow(jobs, fence)
-        let results = claim.claimed.map(result)
-        let states = ledger.settle(results, fence)
-        if let connection { ledger.submitSync(of: connection) }
-        return (claim, results, states)
-      }
+    try await call("decide \(jobs) \(fence)") {
+      let claim = claimNow(jobs, fence)
+      let results = claim.claimed.map(result)
+      let states = ledger.settle(results, fence)
+      if let connection { ledger.submitSync(of: connection) }
+      return (claim, results, states)
     }
   }
 
@@ -77,11 +75,16 @@ struct LedgerClient: Ledger {
     try await call("queue state") {
       let model = ledger.model
       return QueueState(
-        epoch: model.epoch, redisRunID: model.redisRunID, outboxClasses: model.outboxClasses, isFull: false)
+        epoch: model.epoch, redisRunID: model.redisRunID, outboxClasses: model.outboxClasses, isFull: model.isFull)
     }
   }
 
-  func noteQueue(isFull: Bool) async throws -> Bool { false }
+  func noteQueue(isFull: Bool) async throws -> Bool {
+    try await call("full: \(isFull)") {
+      defer { ledger.model.isFull = isFull }
+      return ledger.model.isFull != isFull
+    }
+  }
 
   func raiseEpoch(known: Int64, claimed: Int64?, redisRunID: String?) async throws -> Int64? {
     try await call("raise from \(known)") {

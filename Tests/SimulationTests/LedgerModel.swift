@@ -50,6 +50,7 @@ struct LedgerModel {
   private var lastID: Int64 = 0
   private(set) var epoch: Int64 = 1
   private(set) var redisRunID: String?
+  var isFull = false
   /// Jobs that the queue has not been told of, by class, each entry with its own number.
   private var outbox: [JobClass: [(number: Int, job: Int64)]] = [:]
   private var lastEntry = 0
@@ -258,7 +259,7 @@ extension LedgerModel {
   mutating func raiseEpoch(known: Int64, claimed: Int64?, redisRunID run: String?) -> Int64? {
     guard epoch == known else { return nil }
     epoch = max(epoch, claimed ?? 0) + 1
-    redisRunID = run
+    (redisRunID, isFull) = (run, false)
     for jobClass in JobClass.allCases { refill[jobClass] = Place() }
     return epoch
   }

@@ -93,7 +93,7 @@ struct SimulatedHandler: BatchHandler {
         "lock \(session.lane)", from: process, lost: Self.lost, cancelled: Self.cancelled
       ) { () throws(TargetError) in try target.lock(session) }
       if isMine { return }
-      if process.now > limit { throw Self.lost }
+      if process.now > limit { throw TargetError(.locked, "somebody else has the lock", remedy: "") }
       try await process.sleep(for: .milliseconds(500))
     }
   }

@@ -8,6 +8,7 @@ import Platform
 final class SimulatedRedis: Service, @unchecked Sendable {
   private(set) var memory: QueueModel?
   private(set) var run = 1
+  var mostWaiting = 1_000_000
   /// Milliseconds that the server's clock is ahead.
   var clockError = 0
   /// What a replica or a file may have instead, the latest last.
@@ -94,8 +95,10 @@ struct SimulatedQueue: WorkQueue {
 
   var leaseTTL: Duration { SimulatedRedis.leaseTTL }
   var longestWait: Duration { .seconds(5) }
-  var mostWaiting: Int { .max }
-  func depth() async throws(JobQueueError) -> Int { 0 }
+  var mostWaiting: Int { redis.mostWaiting }
+  func depth() async throws(JobQueueError) -> Int {
+    try await call("depth") { () throws(JobQueueError) in try redis.with { model in model.depth } }
+  }
 
   private func call<Value: Sendable>(
     _ what: String, repeats: Bool = false, _ effect: @escaping @Sendable () throws(JobQueueError) -> Value
@@ -121,6 +124,9 @@ struct SimulatedQueue: WorkQueue {
     let added = try await call("enqueue \(jobs.map(\.number))", repeats: true) { () throws(JobQueueError) in
       try redis.change { model throws(JobQueueError) in
         guard model.epoch == epoch else { throw JobQueueError(.epochLost, "another epoch") }
+        if model.depth >= redis.mostWaiting, jobs.contains(where: { $0.jobClass != .revoke }) {
+          throw JobQueueError(.full, "full")
+        }
         let isForgetful = redis.world.mutation == .queueForgetsAgain
         let offered = isForgetful ? jobs.filter { !model.isLeased($0) } : jobs
         return model.enqueue(offered)
@@ -182,6 +188,8 @@ struct SimulatedQueue: WorkQueue {
 }
 
 extension QueueModel {
+  var depth: Int { waiting.count + delayed.count }
+
   func isLeased(_ job: QueuedJob) -> Bool { leases[job.lane]?.jobs.contains { $0.number == job.number } ?? false }
 }
 
