@@ -11,6 +11,7 @@ package enum Schema {
     migration(4, "create_ledger", PackageResources.V0004_create_ledger_sql),
     migration(5, "create_audit", PackageResources.V0005_create_audit_sql),
     migration(6, "narrow_ledger", PackageResources.V0006_narrow_ledger_sql),
+    migration(7, "create_queue_rules", PackageResources.V0007_create_queue_rules_sql),
   ]
 
   private static func migration(_ version: Int, _ name: String, _ bytes: [UInt8]) -> Migration {

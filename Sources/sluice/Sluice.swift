@@ -19,7 +19,7 @@ struct Sluice: AsyncParsableCommand {
       CommandGroup(
         name: "Setting up",
         subcommands: [MigrateCommand.self, KeyCommand.self, ConfigCommand.self, ConnectionCommand.self]),
-      CommandGroup(name: "Processes", subcommands: [SchedulerCommand.self, WorkerCommand.self]),
+      CommandGroup(name: "Processes", subcommands: [SchedulerCommand.self, WorkerCommand.self, DoctorCommand.self]),
       CommandGroup(
         name: "The tree",
         subcommands: [TreeCommand.self, EnableCommand.self, DisableCommand.self, InheritCommand.self]),
@@ -30,7 +30,8 @@ struct Sluice: AsyncParsableCommand {
           ExplainCommand.self,
         ]),
       CommandGroup(
-        name: "Jobs", subcommands: [SubmitCommand.self, JobCommand.self, QueueCommand.self, PlanCommand.self]),
+        name: "Jobs",
+        subcommands: [SubmitCommand.self, JobCommand.self, DeadCommand.self, QueueCommand.self, PlanCommand.self]),
     ])
 
   /// Parses and runs; every way to fail ends in `Ending`.

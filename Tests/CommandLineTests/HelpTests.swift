@@ -65,7 +65,8 @@ import Testing
     "submit revoke --user a --path c/d/s/t --wait", "submit --from-file f.jsonl", "subscription list --user a",
     "job list --state discarded --lane 1 --kind sync", "job show 1", "job wait 1 --timeout 3", "job retry 1",
     "job cancel 1", "queue stats --by lane -o json", "plan prod", "explain ana c/d/s/t",
-    "dev --state d --workers 3 --demo",
+    "dev --state d --workers 3 --demo", "dead list --lane prod/roles --limit 5 --after 17", "dead retry 1",
+    "dead retry --all --lane 3", "dead discard 1 --reason gone", "doctor -o json", "doctor --quiet",
   ])
   func theContractIsUnderstood(line: String) throws {
     _ = try Sluice.parseAsRoot(line.split(separator: " ").map(String.init))
@@ -75,6 +76,7 @@ import Testing
     "user map ana prod", "user map ana prod r --none", "connection register p --host h --database d",
     "submit subscribe --user a --path c//s/t", "submit sync prod --timeout 5", "dev --workers 0", "job show x",
     "attribute set ana novalue", "connection update p", "connection update p --user u --client-id c",
+    "dead retry", "dead retry 1 --all", "dead retry 1 --lane 2", "dead list --limit 0",
   ])
   func wrongUsageIsRefused(line: String) {
     #expect(throws: (any Error).self) { _ = try Sluice.parseAsRoot(line.split(separator: " ").map(String.init)) }

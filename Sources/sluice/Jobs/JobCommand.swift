@@ -31,12 +31,14 @@ struct JobList: AsyncParsableCommand {
 
   func run() async throws {
     try await common.settingOptions.withMetadata { metadata, _ in
-      let lane = try await metadata.read { session in try await laneID(session) }
+      var lane: Int64?
+      if let name = self.lane { lane = try await metadata.read { try await $0.lane(named: name).lane.id } }
+      let filter = MetadataSession.JobFilter(state: state, lane: lane, kind: kind)
       var jobs: [Job] = []
       while jobs.count < limit {
         let (before, size) = (jobs.last?.id ?? .max, min(Self.pageSize, limit - jobs.count))
         let page = try await metadata.read { session in
-          try await session.jobs(.init(state: state, lane: lane, kind: kind), before: before, limit: size)
+          try await session.jobs(filter, before: before, limit: size)
         }
         jobs += page
         if page.count < size { break }
@@ -48,22 +50,6 @@ struct JobList: AsyncParsableCommand {
         columns: ["id", "kind", "class", "state", "lane", "about", "attempt", "created_at", "error"],
         empty: "there are no such jobs")
     }
-  }
-}
-
-extension JobList {
-  /// The lane's number; nil if none was asked for.
-  private func laneID(_ session: MetadataSession) async throws -> Int64? {
-    guard let lane else { return nil }
-    if let number = Int64(lane) { return try await session.lane(id: number).id }
-    let parts = lane.split(separator: "/", maxSplits: 1).map(String.init)
-    guard parts.count == 2 else { throw CommandFailure.wrongUsage("\"\(lane)\" is not a lane; write it as prod/roles") }
-    let target = try await session.connection(named: parts[0])
-    let lanes = try await session.lanes(of: target.id)
-    guard let found = lanes.first(where: { ($0.databaseName ?? $0.kind.rawValue) == parts[1] }) else {
-      throw CommandFailure.notFound("connection \(target.name) has no lane \(parts[1])")
-    }
-    return found.id
   }
 }
 

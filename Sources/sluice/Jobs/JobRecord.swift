@@ -26,8 +26,7 @@ extension Job {
     return parts.joined(separator: "; ")
   }
 
-  /// `prod/roles`, `prod/governance`, or the connection with its database.
-  private var laneName: String { "\(connection)/\(lane.databaseName ?? lane.kind.rawValue)" }
+  var laneName: String { lane.name(on: connection) }
 }
 
 extension JobScope {

@@ -16,6 +16,11 @@ extension Settings {
 extension Settings {
   /// Opens the queue for `body` and closes its connections again.
   func withQueue<Value: Sendable>(_ body: (LaneQueue) async throws -> Value) async throws -> Value {
+    try await withQueue { queue, _ in try await body(queue) }
+  }
+
+  /// As above, with the client beneath it for what is not the queue's own.
+  func withQueue<Value: Sendable>(_ body: (LaneQueue, RedisClient) async throws -> Value) async throws -> Value {
     let configuration = try redisConfiguration()
     let logger = Logger(label: "sluice.redis")
     let client = RedisClient(configuration: configuration, logger: logger)
@@ -24,7 +29,7 @@ extension Settings {
     do {
       // Before the queue, whose errors no longer tell a refused login from others.
       _ = try await client.send(["PING"])
-      let value = try await body(queue)
+      let value = try await body(queue, client)
       await client.close()
       await wakeClient.close()
       return value

@@ -3,12 +3,6 @@ import JobQueue
 import Metadata
 import Platform
 
-struct QueueCommand: AsyncParsableCommand {
-  static let configuration = CommandConfiguration(
-    commandName: "queue", abstract: "The queue in Redis.", discussion: "Example: sluice queue stats --by connection",
-    subcommands: [QueueStatsCommand.self])
-}
-
 struct QueueStatsCommand: AsyncParsableCommand {
   enum Grouping: String, CaseIterable, ExpressibleByArgument { case lane, kind, connection }
 
@@ -71,7 +65,7 @@ struct QueueStatsCommand: AsyncParsableCommand {
     let paused = Set(stats.pausedLanes.map(\.lane))
     return backlog.map { lane in
       [
-        "lane": .text("\(lane.connection)/\(lane.database ?? lane.kind.rawValue)"), "lane_id": .integer(lane.lane),
+        "lane": .text(lane.name), "lane_id": .integer(lane.lane),
         "waiting": .count(depths[lane.lane] ?? 0), "leased": .count(leases[lane.lane]?.jobs ?? 0),
         "worker": .optional(leases[lane.lane]?.worker), "oldest_age": .duration(lane.oldestAge),
         "paused": .bool(stats.isPaused || paused.contains(lane.lane)),

@@ -1,0 +1,71 @@
+import Metadata
+import Platform
+
+/// Whether the processes do their work: what the ledger shows of it.
+struct ClusterExamination {
+  /// A job that is due is in Redis much sooner while a scheduler works.
+  static let oldestNotEnqueued: Duration = .seconds(10)
+  /// A job of a connection that can be reached should have started by then.
+  static let oldestWaiting: Duration = .seconds(900)
+
+  static func scheduler(_ facts: ServerFacts) -> Finding {
+    facts.hasLeader
+      ? .ok("schedulers", "one leads")
+      : .error(
+        "schedulers", "none leads: no job reaches Redis, no instance is probed, no subscription expires",
+        remedy: "start one: sluice scheduler")
+  }
+
+  static func outbox(_ waiting: NotEnqueued) -> Finding {
+    let words = "\(waiting.count) jobs are not in Redis yet, the oldest for \(DurationText.rounded(waiting.oldestAge))"
+    if let since = waiting.fullSince {
+      return .warning(
+        "outbox", "\(words): as many jobs wait in Redis as may, since \(since)",
+        remedy: "see that workers keep up: sluice worker list; or raise SLUICE_QUEUE_LIMIT")
+    }
+    if waiting.isRefilling && waiting.count > 0 {
+      return .warning(
+        "outbox", "Redis lost its memory and is being told of \(waiting.count) jobs or more again",
+        remedy: "wait, and see that a scheduler runs")
+    }
+    return waiting.count == 0 || waiting.oldestAge <= oldestNotEnqueued
+      ? .ok("outbox", waiting.count == 0 ? "empty" : words)
+      : .error("outbox", words, remedy: "see that a scheduler runs and reaches Redis")
+  }
+
+  static func deadLetters(_ dead: DeadLetterCount) -> Finding {
+    if dead.count == 0 { return .ok("dead letters", "none") }
+    let count = dead.isLimited ? "\(dead.count) or more" : "\(dead.count)"
+    return .warning(
+      "dead letters", "\(count) jobs were discarded: what they stood for is not done",
+      remedy: "see why with: sluice dead list; then: sluice dead retry ID")
+  }
+
+  /// The lanes of connections that are stopped, unhealthy or inactive wait for these, and those that are paused for
+  /// somebody.
+  static func oldestAge(_ backlog: [LaneBacklog], _ connections: [Connection], _ rules: StoredQueueRules) -> Finding {
+    let active = Set(connections.filter { $0.state == .active || $0.state == .deleting }.map(\.name))
+    let free = backlog.filter { active.contains($0.connection) && rules.lanes[$0.lane]?.pause == nil }
+    guard rules.pause == nil, let oldest = free.max(by: { $0.oldestAge < $1.oldestAge }) else {
+      return .ok("oldest job", "no lane that could be worked has unfinished jobs")
+    }
+    let age = DurationText.rounded(oldest.oldestAge)
+    return oldest.oldestAge <= oldestWaiting
+      ? .ok("oldest job", "\(age) old")
+      : .warning(
+        "oldest job", "lane \(oldest.name) has a job that is unfinished for \(age)",
+        remedy: "see why with: sluice job list --lane \(oldest.name), then: sluice job show ID")
+  }
+
+  static func pauses(_ rules: StoredQueueRules) -> Finding {
+    let lanes = rules.lanes.values.compactMap(\.pause)
+    if let pause = rules.pause {
+      return .warning(
+        "pauses", "the whole queue is paused since \(pause.since) by \(pause.by)", remedy: "sluice queue resume")
+    }
+    guard let first = lanes.min(by: { $0.since < $1.since }) else { return .ok("pauses", "none") }
+    return .warning(
+      "pauses", "\(lanes.count) lanes are paused, the first since \(first.since) by \(first.by)",
+      remedy: "see which with: sluice queue stats --by lane; then: sluice queue resume --lane L")
+  }
+}
