@@ -32,7 +32,10 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 
 let package = Package(
   name: "sluice",
-  products: [.executable(name: "sluice", targets: ["sluice"])],
+  products: [
+    .executable(name: "sluice", targets: ["sluice"]),
+    .executable(name: "sluice-bench", targets: ["Benchmarks"]),
+  ],
   dependencies: [
     .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
     .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
@@ -92,6 +95,17 @@ let package = Package(
         .product(name: "Configuration", package: "swift-configuration"),
         .product(name: "Yams", package: "Yams"),
       ], swiftSettings: strict),
+    // Benchmarks: `ops/bench` builds and runs them, without the console; beside them C clients that do the bare minimum.
+    .target(
+      name: "CCeiling", dependencies: ["CHiredis", "CLibpq"], path: "ops/benchmarks/ceiling",
+      linkerSettings: [.linkedLibrary("hiredis"), .linkedLibrary("pq")]),
+    .executableTarget(
+      name: "Benchmarks",
+      dependencies: [
+        "CCeiling", "Platform", "Postgres", "Redis", "JobQueue", "Metadata", "Cluster", "LocalServers", logging,
+        lifecycle,
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ], path: "ops/benchmarks/tool", swiftSettings: strict),
     tests("TidyTests", []),
     tests("GovernanceTests", ["Governance"]),
     tests("PostgresTests", ["Postgres", "Platform", logging]),
@@ -134,6 +148,7 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ]),
     tests("ConsoleTests", ["Console", logging]),
+    tests("BenchmarksTests", ["Benchmarks", "LocalServers", "Platform"]),
     tests(
       "OperatorTests",
       [

@@ -68,11 +68,16 @@ extension MetadataDatabase: Ledger {
   package func isOutage(_ error: any Error) -> Bool { Self.isOutage(error) }
 
   package func claim(_ jobs: [Int64], fence: Fence, worker: String) async throws -> Claim {
-    try await transaction { try await $0.claim(jobs, fence: fence, worker: worker, isDurable: false) }
+    try await statement { try await $0.claim(jobs, fence: fence, worker: worker, isDurable: false) }
   }
 
   package func settle(_ results: [JobResult], fence: Fence) async throws -> [Int64: JobState] {
-    try await transaction { try await $0.settle(results, fence: fence, retryLimit: retryLimit) }
+    // A failure may end its job, which is a second statement.
+    let isOne = !results.contains { if case .retryable = $0.outcome { true } else { false } }
+    let settle: @Sendable (MetadataSession) async throws -> [Int64: JobState] = {
+      try await $0.settle(results, fence: fence, retryLimit: retryLimit)
+    }
+    return try await isOne ? statement(settle) : transaction(settle)
   }
 
   package func decide(
@@ -87,7 +92,7 @@ extension MetadataDatabase: Ledger {
   }
 
   package func release(_ jobs: [Int64], fence: Fence) async throws {
-    try await transaction { try await $0.release(jobs, fence: fence) }
+    try await statement { try await $0.release(jobs, fence: fence) }
   }
 
   package func submitSync(of connection: Int64) async throws {

@@ -92,7 +92,7 @@ extension MetadataSession {
   ///   run are refused as stale, and the jobs run again. The next commit that waits, such as that of the results, takes
   ///   it to the disk too.
   package func claim(_ numbers: [Int64], fence: Fence, worker: String, isDurable: Bool = true) async throws -> Claim {
-    let rows = try await connection.query(
+    let rows = try await connection.queryPrepared(
       statement(PackageResources.claim_jobs_sql),
       [
         .int8Array(numbers), .int8(fence.epoch), .int8(fence.sequence), .text(worker), .int8(Int64(Self.stallLimit)),
@@ -152,7 +152,7 @@ extension MetadataSession {
     _ results: [JobResult], fence: Fence, retryLimit: Duration = defaultRetryLimit
   ) async throws -> [Int64: JobState] {
     guard !results.isEmpty else { return [:] }
-    let rows = try await connection.query(
+    let rows = try await connection.queryPrepared(
       statement(PackageResources.settle_jobs_sql),
       [
         .int8Array(results.map(\.id)), .textArray(results.map(\.outcome.name)),

@@ -46,7 +46,7 @@ extension MetadataSession {
   private func insert(
     _ requests: [(key: CoalescingKey, value: JobRequest)], into jobs: inout [CoalescingKey: SubmittedJob]
   ) async throws {
-    let rows = try await connection.query(
+    let rows = try await connection.queryPrepared(
       statement(PackageResources.submit_jobs_sql),
       [
         .int8Array(requests.map(\.key.lane)), .textArray(requests.map(\.value.kind.rawValue)),

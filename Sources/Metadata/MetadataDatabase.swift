@@ -32,16 +32,26 @@ package struct MetadataDatabase: Sendable {
   package func transaction<Value: Sendable>(
     _ body: @Sendable (MetadataSession) async throws -> Value
   ) async throws -> Value {
-    for _ in 0..<2 {
-      do { return try await once(body) } catch let error as PostgresError where error.isConflict { continue }
+    try await repeating {
+      try await pool.withConnection { connection in
+        try await connection.transaction { try await body(MetadataSession(connection: $0)) }
+      }
     }
-    return try await once(body)
   }
 
-  private func once<Value: Sendable>(_ body: @Sendable (MetadataSession) async throws -> Value) async throws -> Value {
-    try await pool.withConnection { connection in
-      try await connection.transaction { try await body(MetadataSession(connection: $0)) }
+  /// Runs a body that writes with one statement, which is a transaction by itself: saves the round trips of BEGIN and
+  /// COMMIT. Again when it lost a deadlock.
+  package func statement<Value: Sendable>(
+    _ body: @Sendable (MetadataSession) async throws -> Value
+  ) async throws -> Value {
+    try await repeating { try await read(body) }
+  }
+
+  private func repeating<Value: Sendable>(_ attempt: () async throws -> Value) async throws -> Value {
+    for _ in 0..<2 {
+      do { return try await attempt() } catch let error as PostgresError where error.isConflict { continue }
     }
+    return try await attempt()
   }
 
   /// Runs `body` on a connection of its own, outside the pool: for LISTEN and for locks that last as long as a session.

@@ -67,7 +67,7 @@ extension MetadataSession {
       let jobs = try await takeRefill(jobClass, epoch, limit, after: refill)
       if !jobs.isEmpty { return jobs }
     }
-    return try await connection.query(
+    return try await connection.queryPrepared(
       statement(PackageResources.take_outbox_sql),
       [.int(jobClass.rawValue), .int(limit), .int8(Self.outboxLock)]
     ).rows.map { try Self.decodeOutbox($0, jobClass) }
@@ -102,7 +102,7 @@ extension MetadataSession {
   }
 
   package func queueState() async throws -> QueueState {
-    let row = try await connection.query(statement(PackageResources.queue_state_sql)).rows[0]
+    let row = try await connection.queryPrepared(statement(PackageResources.queue_state_sql)).rows[0]
     return QueueState(
       epoch: try row.int("epoch"), redisRunID: try row.optionalText("redis_run_id"),
       outboxClasses: try row.intArray("classes").compactMap { JobClass(rawValue: Int($0)) },

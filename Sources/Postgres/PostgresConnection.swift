@@ -46,6 +46,16 @@ package actor PostgresConnection {
     }
   }
 
+  /// Runs one statement with parameters that comes again and again: the server parses it once a connection. Its text
+  /// must be one of a few, not made from values.
+  package func queryPrepared(
+    _ sql: String, _ parameters: [PostgresValue] = [], deadline: Deadline? = nil
+  ) async throws(PostgresError) -> PostgresResult {
+    try await run(until: limit(deadline)) { session throws(PostgresError) in
+      try session.queryPrepared(PostgresStatement(sql, parameters))
+    }
+  }
+
   /// Runs a script of several statements without parameters, in one implicit transaction unless the script or the
   /// caller opens one; returns what the server remarked. The script must not hold COPY.
   @discardableResult

@@ -13,6 +13,10 @@ final class Session {
   let signal: WakeSignal
   var connection: OpaquePointer?
   let inbox = NoticeInbox()
+  /// Statements that the server has parsed for this session, by text and types.
+  var prepared: [PreparedKey: String] = [:]
+  /// How many there have been: none of their names comes again.
+  var preparedCount = 0
 
   /// Why a call stopped waiting for the server of its own accord.
   struct Interruption {
@@ -35,6 +39,7 @@ final class Session {
   func close() {
     guard let open = connection else { return }
     connection = nil
+    prepared = [:]
     PQfinish(open)
   }
 

@@ -113,7 +113,7 @@ extension Session {
 }
 
 /// Parameters in the form libpq takes them: one buffer, and where each begins in it.
-private struct EncodedParameters {
+struct EncodedParameters {
   var types: [UInt32] = []
   var lengths: [Int32] = []
   var formats: [Int32] = []

@@ -5,12 +5,12 @@ enum Repository {
   static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
     .deletingLastPathComponent()
 
-  /// Every Swift, SQL and Lua file under `Sources` and `Tests`, by path.
+  /// Every Swift, SQL and Lua file under `Sources`, `Tests` and `ops`, by path.
   static func files() throws -> [SourceFile] { try read.get() }
 
   /// Read once: each rule looks at all of it.
   private static let read = Result {
-    try ["Sources", "Tests"].flatMap { try files(under: $0) }.sorted { $0.path < $1.path }
+    try ["Sources", "Tests", "ops"].flatMap { try files(under: $0) }.sorted { $0.path < $1.path }
   }
 
   private static func files(under folder: String) throws -> [SourceFile] {
