@@ -33,6 +33,7 @@ package struct JobQueueError: Error, Sendable, Equatable, CustomStringConvertibl
     case .server(prefix: "FENCED"):
       self.init(.fenced, "the lease is no longer current: it expired, and its jobs wait again or run elsewhere")
     case .server(prefix: "LOADING"), .server(prefix: "READONLY"), .server(prefix: "MASTERDOWN"),
+      .server(prefix: "NOREPLICAS"), .server(prefix: "UNBLOCKED"), .server(prefix: "MISCONF"),
       .server(prefix: "TRYAGAIN"), .server(prefix: "BUSY"), .unavailable, .timedOut, .closed, .overloaded:
       self.init(.unavailable, error.message)
     case .server(prefix: "OOM"):
