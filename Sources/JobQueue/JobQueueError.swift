@@ -37,6 +37,7 @@ package struct JobQueueError: Error, Sendable, Equatable, CustomStringConvertibl
       self.init(.fenced, "the lease is no longer current: it expired, and its jobs wait again or run elsewhere")
     case .server(prefix: "FULL"): self.init(.full, "as many jobs wait in Redis as may; the rest stays in the ledger")
     case .server(prefix: "LOADING"), .server(prefix: "READONLY"), .server(prefix: "MASTERDOWN"),
+      .server(prefix: "NOREPLICAS"), .server(prefix: "UNBLOCKED"), .server(prefix: "MISCONF"),
       .server(prefix: "TRYAGAIN"), .server(prefix: "BUSY"), .unavailable, .timedOut, .closed, .overloaded:
       self.init(.unavailable, error.message)
     case .server(prefix: "OOM"):

@@ -11,7 +11,8 @@ struct Submission: Sendable {
 
 /// Matches replies to commands, in order, at the end of a channel's pipeline. Used on its event loop only.
 ///
-/// A late reply cannot be told from the next command's, so a deadline that passes closes the channel.
+/// A late reply cannot be told from the next command's, so a deadline that passes closes the channel. So does a reply by
+/// which the server says that it is not, or not yet, the one that takes writes: the next command finds out which is.
 final class CommandHandler: ChannelInboundHandler {
   typealias InboundIn = ByteBuffer
   typealias OutboundOut = ByteBuffer
@@ -30,9 +31,13 @@ final class CommandHandler: ChannelInboundHandler {
   private var isFlushScheduled = false
   private var timer: (task: Scheduled<Void>, deadline: Deadline)?
   private var failure: RedisError?
+  /// What a server said that is not to be talked to any more.
+  private var farewell: RedisServerError?
+  private let health: ConnectionHealth
 
-  init(limits: RedisConfiguration.Limits) throws(RedisError) {
+  init(limits: RedisConfiguration.Limits, health: ConnectionHealth) throws(RedisError) {
     self.limits = limits
+    self.health = health
     reader = try ReplyReader()
   }
 
@@ -97,8 +102,13 @@ final class CommandHandler: ChannelInboundHandler {
     }
     pending[pending.startIndex].collected.append(value)
     commandsInFlight -= 1
+    if case .error(let error) = value, error.isNotFromPrimary { farewell = error }
     guard let first = pending.first, first.collected.count == first.submission.commands else { return }
     pending.removeFirst()
+    // Before the reply, so that whoever reads it and tries again finds no trace of this connection.
+    if let farewell {
+      close(because: RedisError(.unavailable, "the connection was closed, because the server said: \(farewell.text)"))
+    }
     first.submission.replies.deliver(.success(first.collected))
     if pending.isEmpty { stopTimer() }
   }
@@ -119,6 +129,7 @@ final class CommandHandler: ChannelInboundHandler {
 
   private func fail(_ reason: RedisError) {
     if failure == nil { failure = reason }
+    health.fail()
     stopTimer()
     commandsInFlight = 0
     while let entry = pending.popFirst() {

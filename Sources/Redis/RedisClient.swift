@@ -2,7 +2,8 @@ import Logging
 import Platform
 import Synchronization
 
-/// A client with one pipelined connection, which is opened by the first command and again after it broke.
+/// A client with one pipelined connection, which is opened by the first command and again after it broke, to whichever
+/// server is the primary then.
 ///
 /// While connecting fails, attempts are spaced by `reconnectBackoff`: a command that comes too early waits for the
 /// next attempt, within its deadline. Nothing is ever sent twice: whether to repeat a command is the caller's call.
@@ -21,6 +22,7 @@ package final class RedisClient: Sendable {
   }
 
   package let configuration: RedisConfiguration
+  private let locator: RedisLocator
   private let logger: Logger
   private let executor: (any TaskExecutor)?
   private let state = Mutex(State())
@@ -29,6 +31,7 @@ package final class RedisClient: Sendable {
   ///   wait behind busy tasks names an executor of its own.
   package init(configuration: RedisConfiguration, logger: Logger, executor: (any TaskExecutor)? = nil) {
     self.configuration = configuration
+    locator = RedisLocator(configuration)
     self.logger = logger
     self.executor = executor
   }
@@ -65,6 +68,17 @@ package final class RedisClient: Sendable {
     }
   }
 
+  /// Gives up the connection, so that the next command looks for the primary anew: for a caller who knows better than
+  /// the server that it is not the one any more. Commands in flight fail with `.unavailable`.
+  package func reconnect() {
+    let connection = state.withLock { state -> RedisConnection? in
+      guard case .open(let connection) = state.link else { return nil }
+      state.link = .none
+      return connection
+    }
+    connection?.close()
+  }
+
   private static let closed = RedisError(.closed, "the client was closed")
 }
 
@@ -89,7 +103,7 @@ extension RedisClient {
     state.withLock { state in
       switch state.link {
       case .closed: return .fail(Self.closed)
-      case .open(let connection) where connection.isActive: return .use(connection)
+      case .open(let connection) where connection.isUsable: return .use(connection)
       case .open, .none:
         if state.failures > 0, state.nextAttempt > deadline, let failure = state.lastFailure { return .fail(failure) }
         let waiter = Awaited<RedisConnection>()
@@ -123,7 +137,7 @@ extension RedisClient {
         try? await Task.sleep(until: start.instant, clock: .continuous)  // best effort: nobody cancels this task
       }
       do throws(RedisError) {
-        self.opened(try await RedisConnection.open(self.configuration))
+        self.opened(try await self.locator.connect())
       } catch {
         self.failed(error)
       }
@@ -138,7 +152,7 @@ extension RedisClient {
       return (waiting, state.failures > 0)
     }
     guard let waiting else { return connection.close() }
-    if wasFailing { logger.notice("Redis answers again", metadata: ["endpoint": "\(configuration.endpoint)"]) }
+    if wasFailing { logger.notice("Redis answers again", metadata: ["endpoint": "\(connection.endpoint)"]) }
     for waiter in waiting { waiter.deliver(.success(connection)) }
   }
 

@@ -1,17 +1,57 @@
-import FoundationEssentials
 import Platform
+
+/// Where a Redis or Sentinel server listens.
+package struct RedisEndpoint: Sendable, Hashable, CustomStringConvertible {
+  package let host: String
+  package let port: Int
+
+  package init(host: String, port: Int) {
+    self.host = host
+    self.port = port
+  }
+
+  package var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
+}
+
+/// The Sentinels that know which server is the primary.
+package struct RedisSentinels: Sendable, Hashable {
+  package var endpoints: [RedisEndpoint]
+  /// The name under which they watch it.
+  package var primary: String
+  package var user: String?
+  /// Without it they are asked as nobody, and with Redis' own user and password if they want to know.
+  package var password: Secret?
+  /// The most that one of them may take to answer, connecting included.
+  package var answerTimeout: Duration = .seconds(1)
+
+  package init(endpoints: [RedisEndpoint], primary: String, user: String? = nil, password: Secret? = nil) {
+    self.endpoints = endpoints
+    self.primary = primary
+    self.user = user
+    self.password = password
+  }
+}
 
 /// Where Redis is and how long we wait for it.
 package struct RedisConfiguration: Sendable {
+  package enum Place: Sendable, Hashable {
+    case server(RedisEndpoint)
+    /// Whichever server is the primary at the time of connecting.
+    case watched(RedisSentinels)
+  }
+
   package struct TLS: Sendable {
     /// False accepts any certificate; only for tests on a private network.
     package var verifies = true
     /// A PEM file of the authorities to trust; the system's if none is given.
     package var caFile: String?
+    /// What we show to a server that asks who we are.
+    package var identity: RedisIdentity?
 
-    package init(verifies: Bool = true, caFile: String? = nil) {
+    package init(verifies: Bool = true, caFile: String? = nil, identity: RedisIdentity? = nil) {
       self.verifies = verifies
       self.caFile = caFile
+      self.identity = identity
     }
   }
 
@@ -26,13 +66,13 @@ package struct RedisConfiguration: Sendable {
     package init() {}
   }
 
-  package var host: String
-  package var port: Int
+  package var place: Place
   package var user: String?
   package var password: Secret?
   package var database: Int
+  /// For Redis and its Sentinels alike; nil speaks plain text.
   package var tls: TLS?
-  /// For resolving, connecting, the TLS handshake and the login together.
+  /// For finding the server, connecting, the TLS handshake and the login together.
   package var connectTimeout: Duration = .seconds(5)
   /// For a command that names no deadline.
   package var commandTimeout: Duration = .seconds(5)
@@ -41,55 +81,22 @@ package struct RedisConfiguration: Sendable {
   package var reconnectBackoff = Backoff(base: .milliseconds(50), cap: .seconds(2))
 
   package init(
-    host: String, port: Int = 6379, user: String? = nil, password: Secret? = nil, database: Int = 0, tls: TLS? = nil
+    _ place: Place, user: String? = nil, password: Secret? = nil, database: Int = 0, tls: TLS? = nil
   ) {
-    self.host = host
-    self.port = port
+    self.place = place
     self.user = user
     self.password = password
     self.database = database
     self.tls = tls
   }
 
-  /// Host and port as they appear in errors and logs.
-  package var endpoint: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
-}
+  package init(host: String, port: Int = 6379) { self.init(.server(RedisEndpoint(host: host, port: port))) }
 
-extension RedisConfiguration {
-  /// Reads `redis://[[user]:password@]host[:port][/database]`, or `rediss://` for TLS.
-  ///
-  /// - Throws: `.configuration`; the text never repeats the URL, because it may hold the password.
-  package init(url: Secret, caFile: String? = nil) throws(RedisError) {
-    guard let parts = URLComponents(string: url.reveal()), let scheme = parts.scheme?.lowercased() else {
-      throw Self.invalid("the URL cannot be read")
+  /// What we talk to, as it appears in errors and logs.
+  package var endpoint: String {
+    switch place {
+    case .server(let endpoint): "\(endpoint)"
+    case .watched(let sentinels): "primary \(sentinels.primary)"
     }
-    guard scheme == "redis" || scheme == "rediss" else { throw Self.invalid("the scheme \"\(scheme)\" is not known") }
-    guard let host = parts.host, !host.isEmpty else { throw Self.invalid("the URL names no host") }
-    guard caFile == nil || scheme == "rediss" else {
-      throw Self.invalid("a CA file is given, but the scheme redis does not use TLS; use rediss")
-    }
-    if let port = parts.port, !(1...65535).contains(port) {
-      throw Self.invalid("the port is not a number from 1 to 65535")
-    }
-    self.init(
-      host: host.hasPrefix("[") ? String(host.dropFirst().dropLast()) : host, port: parts.port ?? 6379,
-      user: parts.user.flatMap { $0.isEmpty ? nil : $0 },
-      password: parts.password.flatMap { $0.isEmpty ? nil : Secret($0) },
-      database: try Self.database(path: parts.path),
-      tls: scheme == "rediss" ? TLS(caFile: caFile) : nil)
-  }
-
-  private static func database(path: String) throws(RedisError) -> Int {
-    let name = path.drop { $0 == "/" }
-    if name.isEmpty { return 0 }
-    guard let number = Int(name), number >= 0 else { throw invalid("the path should be a database number, such as /0") }
-    return number
-  }
-
-  private static func invalid(_ detail: String) -> RedisError {
-    RedisError(
-      .configuration,
-      "\(detail); write redis://user:password@host:port/database, or rediss:// for TLS "
-        + "(for Sentinel or Cluster give the address of the primary)")
   }
 }

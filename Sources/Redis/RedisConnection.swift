@@ -1,44 +1,53 @@
 import Glibc
-import Logging
 import NIOCore
 import NIOPosix
 import NIOSSL
 import Platform
 
-/// One logged-in connection; replies come in the order of the commands.
+/// One connection to a Redis or Sentinel server; replies come in the order of the commands.
 final class RedisConnection: Sendable {
+  let endpoint: RedisEndpoint
   private let channel: any Channel
   private let handler: NIOLoopBound<CommandHandler>
+  private let health: ConnectionHealth
   private let limits: RedisConfiguration.Limits
 
-  private init(channel: any Channel, handler: NIOLoopBound<CommandHandler>, limits: RedisConfiguration.Limits) {
+  private init(
+    endpoint: RedisEndpoint, channel: any Channel, handler: NIOLoopBound<CommandHandler>, health: ConnectionHealth,
+    limits: RedisConfiguration.Limits
+  ) {
+    self.endpoint = endpoint
     self.channel = channel
     self.handler = handler
+    self.health = health
     self.limits = limits
   }
 
-  var isActive: Bool { channel.isActive }
+  /// False as soon as no further command can be answered; a channel that says goodbye in TLS is active for longer.
+  var isUsable: Bool { channel.isActive && !health.hasFailed }
 
   /// The system's words alone, without those of the call that failed.
   static func reason(of error: any Error) -> String {
-    guard let error = error as? IOError else { return "\(error)" }
-    return String(cString: strerror(error.errnoCode))
+    if let error = error as? IOError { return String(cString: strerror(error.errnoCode)) }
+    return TLSHandshake.reason(of: error) ?? "\(error)"
   }
 
-  /// Resolves, connects, shakes hands and logs in.
-  static func open(_ configuration: RedisConfiguration) async throws(RedisError) -> RedisConnection {
-    let deadline = Deadline.after(configuration.connectTimeout)
+  /// Resolves and connects; each address has an equal share of the time that is left. TLS is shaken hands on with the
+  /// first command.
+  static func open(
+    _ endpoint: RedisEndpoint, tls: TLSHandshake?, limits: RedisConfiguration.Limits, until deadline: Deadline
+  ) async throws(RedisError) -> RedisConnection {
     let addresses: [String]
     do throws(ResolverError) {
-      addresses = try await Resolver.addresses(of: configuration.host, deadline: deadline)
+      addresses = try await Resolver.addresses(of: endpoint.host, deadline: deadline)
     } catch {
       throw RedisError(.unavailable, error.description)
     }
-    let tls = try TLSHandshake(configuration)
-    var failure = RedisError(.unavailable, "\(configuration.host) has no address")
-    for address in addresses {
+    var failure = RedisError(.unavailable, "\(endpoint.host) has no address")
+    for (index, address) in addresses.enumerated() {
       do throws(RedisError) {
-        return try await connect(to: address, configuration, tls, deadline)
+        let share = Deadline.after(deadline.remaining / (addresses.count - index))
+        return try await connect(to: address, of: endpoint, tls, limits, share)
       } catch {
         failure = error
       }
@@ -47,46 +56,30 @@ final class RedisConnection: Sendable {
   }
 
   private static func connect(
-    to address: String, _ configuration: RedisConfiguration, _ tls: TLSHandshake?, _ deadline: Deadline
+    to address: String, of endpoint: RedisEndpoint, _ tls: TLSHandshake?, _ limits: RedisConfiguration.Limits,
+    _ deadline: Deadline
   ) async throws(RedisError) -> RedisConnection {
-    let limits = configuration.limits
+    let health = ConnectionHealth()
+    let made = Awaited<NIOLoopBound<CommandHandler>>()
     let bootstrap = ClientBootstrap(group: MultiThreadedEventLoopGroup.singleton)
       .connectTimeout(.milliseconds(Int64(max(1, deadline.remainingMilliseconds))))
       .channelOption(.tcpOption(.tcp_nodelay), value: 1)
       .channelOption(.socketOption(.so_keepalive), value: 1)
       .channelInitializer { channel in
         channel.eventLoop.makeCompletedFuture {
-          if let tls { try channel.pipeline.syncOperations.addHandler(tls.handler()) }
-          try channel.pipeline.syncOperations.addHandler(CommandHandler(limits: limits))
+          if let tls { try channel.pipeline.syncOperations.addHandler(tls.handler(for: endpoint.host)) }
+          let handler = try CommandHandler(limits: limits, health: health)
+          try channel.pipeline.syncOperations.addHandler(handler)
+          made.deliver(.success(NIOLoopBound(handler, eventLoop: channel.eventLoop)))
         }
       }
-    let connection: RedisConnection
     do {
-      let channel = try await bootstrap.connect(to: SocketAddress(ipAddress: address, port: configuration.port)).get()
-      let handler = try await channel.eventLoop.submit {
-        NIOLoopBound(
-          try channel.pipeline.syncOperations.handler(type: CommandHandler.self), eventLoop: channel.eventLoop)
-      }.get()
-      connection = RedisConnection(channel: channel, handler: handler, limits: limits)
+      let channel = try await bootstrap.connect(to: SocketAddress(ipAddress: address, port: endpoint.port)).get()
+      // Not asked of the pipeline: a failed handshake may have emptied it, and the handler knows why.
+      let handler = try await made.value()
+      return RedisConnection(endpoint: endpoint, channel: channel, handler: handler, health: health, limits: limits)
     } catch {
-      throw RedisError(.unavailable, "no connection to \(configuration.endpoint): \(reason(of: error))")
-    }
-    try await connection.logIn(configuration, deadline)
-    return connection
-  }
-
-  private func logIn(_ configuration: RedisConfiguration, _ deadline: Deadline) async throws(RedisError) {
-    var commands: [[String]] = []
-    if let password = configuration.password?.reveal() {
-      commands.append(["AUTH"] + (configuration.user.map { [$0] } ?? []) + [password])
-    }
-    commands.append(["SELECT", String(configuration.database)])
-    do throws(RedisError) {
-      for reply in try await send(commands, deadline: deadline) { _ = try reply.orThrow() }
-    } catch {
-      close()
-      guard case .server = error.code else { throw error }
-      throw RedisError(error.code, "login to \(configuration.endpoint): \(error.message); check the URL")
+      throw RedisError(.unavailable, "no connection to \(endpoint): \(reason(of: error))")
     }
   }
 
@@ -102,25 +95,29 @@ final class RedisConnection: Sendable {
     return try await replies.value()
   }
 
-  func close() { channel.close(promise: nil) }
+  func close() {
+    health.fail()
+    channel.close(promise: nil)
+  }
 }
 
-/// What a channel needs to speak TLS.
-private struct TLSHandshake: Sendable {
-  private let context: NIOSSLContext
-  private let serverName: String?
-
-  init?(_ configuration: RedisConfiguration) throws(RedisError) {
-    guard let tls = configuration.tls else { return nil }
-    var settings = TLSConfiguration.makeClientConfiguration()
-    settings.certificateVerification = tls.verifies ? .fullVerification : .none
-    if let file = tls.caFile { settings.trustRoots = .file(file) }
-    do { context = try NIOSSLContext(configuration: settings) } catch {
-      throw RedisError(.configuration, "TLS cannot be set up (CA file \(tls.caFile ?? "of the system")): \(error)")
+extension RedisConnection {
+  /// Logs in and chooses the database.
+  func logIn(_ configuration: RedisConfiguration, until deadline: Deadline) async throws(RedisError) {
+    var commands: [[String]] = []
+    if let password = configuration.password {
+      commands.append(Self.authentication(user: configuration.user, password: password))
     }
-    // SNI carries names only; for a numeric host the certificate is checked against the address.
-    serverName = Resolver.isNumeric(configuration.host) ? nil : configuration.host
+    commands.append(["SELECT", String(configuration.database)])
+    do throws(RedisError) {
+      for reply in try await send(commands, deadline: deadline) { _ = try reply.orThrow() }
+    } catch {
+      guard case .server = error.code else { throw error }
+      throw RedisError(error.code, "login to \(endpoint): \(error.message); check the URL")
+    }
   }
 
-  func handler() throws -> NIOSSLClientHandler { try NIOSSLClientHandler(context: context, serverHostname: serverName) }
+  static func authentication(user: String?, password: Secret) -> [String] {
+    ["AUTH"] + (user.map { [$0] } ?? []) + [password.reveal()]
+  }
 }

@@ -38,10 +38,20 @@ package struct RedisServerError: Sendable, Hashable {
 
   /// Redis repeats the arguments of an unknown command; they are cut off, since they may be secrets.
   package init(line: String) {
-    prefix = String(line.prefix { $0 != " " })
+    prefix = Self.prefix(of: line)
     let arguments = ", with args beginning with:"
     text = line.firstRange(of: arguments).map { String(line[..<$0.lowerBound]) } ?? line
   }
+
+  /// Redis before 7 packs the error of a command that a script calls into one of its own.
+  private static func prefix(of line: String) -> String {
+    let inner = line.hasPrefix("ERR Error running script") ? line.firstRange(of: ": -")?.upperBound : nil
+    return String(line[(inner ?? line.startIndex)...].prefix { $0 != " " })
+  }
+
+  /// The server is a replica, has been made one, still loads its data, or has too few replicas left to take a write
+  /// (`min-replicas-to-write`), as when it was cut off and another has become the primary.
+  var isNotFromPrimary: Bool { ["READONLY", "MASTERDOWN", "LOADING", "NOREPLICAS", "UNBLOCKED"].contains(prefix) }
 
   package var asError: RedisError { RedisError(.server(prefix: prefix), "the server refused: \(text)") }
 }

@@ -5,32 +5,37 @@ import Platform
 import Redis
 import Synchronization
 
-/// A redis-server of a test's own: on a free loopback port, in a directory of its own, without persistence.
+/// A redis-server or Sentinel of a test's own: on a free loopback port, in a directory of its own, without persistence.
 package final class PrivateRedis: Sendable {
   package let port: Int
   package let directory: String
   private let arguments: [String]
+  /// The file that a Sentinel reads and writes; nil for a server.
+  private let sentinelFile: String?
   private let process = Mutex<Process?>(nil)
 
-  private init(arguments: [String]) throws {
+  private init(arguments: [String], sentinel: String? = nil) throws {
     let directory = "/tmp/sluice-redis-\(UUID().uuidString)"
     try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
     self.directory = directory
     let port = try Self.freePort()
     self.port = port
     self.arguments = arguments.map { $0.replacing("%PORT%", with: String(port)) }
+    sentinelFile = sentinel.map { _ in directory + "/sentinel.conf" }
+    if let sentinel, let sentinelFile {
+      try sentinel.replacing("%PORT%", with: String(port)).write(
+        toFile: sentinelFile, atomically: true, encoding: .utf8)
+    }
   }
 
   /// Starts a server for the length of `body`.
   package static func run<Value>(
     _ arguments: [String] = [], _ body: (PrivateRedis) async throws -> Value
   ) async throws -> Value {
-    let redis = try PrivateRedis(arguments: arguments)
-    try await redis.start()
+    let redis = try await launch(arguments)
     do {
       let value = try await body(redis)
-      redis.stop()
-      try FileManager.default.removeItem(atPath: redis.directory)
+      try redis.remove()
       return value
     } catch {
       redis.stop()
@@ -38,12 +43,35 @@ package final class PrivateRedis: Sendable {
     }
   }
 
+  /// Starts a server that lasts until `remove`; one that speaks TLS gets its port for `%PORT%`.
+  package static func launch(_ arguments: [String] = []) async throws -> PrivateRedis {
+    let redis = try PrivateRedis(arguments: arguments)
+    try await redis.start()
+    return redis
+  }
+
+  /// Starts a Sentinel with this configuration, in which `%PORT%` stands for its port.
+  package static func launchSentinel(_ configuration: String) async throws -> PrivateRedis {
+    let sentinel = try PrivateRedis(arguments: [], sentinel: configuration)
+    try await sentinel.start()
+    return sentinel
+  }
+
+  /// Kills the server and removes its files.
+  package func remove() throws {
+    stop()
+    try FileManager.default.removeItem(atPath: directory)
+  }
+
   /// Starts the server and waits until it listens.
   package func start() async throws {
     let server = Process()
     server.executableURL = URL(fileURLWithPath: "/usr/bin/redis-server")
     let place = ["--bind", "127.0.0.1", "--dir", directory, "--logfile", directory + "/log"]
-    server.arguments = ["--port", String(port)] + place + ["--save", "", "--appendonly", "no"] + arguments
+    server.arguments =
+      if let sentinelFile { [sentinelFile, "--sentinel"] + place } else {
+        ["--port", String(port)] + place + ["--save", "", "--appendonly", "no"] + arguments
+      }
     server.standardOutput = FileHandle.nullDevice
     try server.run()
     process.withLock { $0 = server }
@@ -76,6 +104,8 @@ package final class PrivateRedis: Sendable {
   private func signal(_ number: Int32) {
     if let identifier = process.withLock({ $0?.processIdentifier }) { kill(identifier, number) }
   }
+
+  package var endpoint: RedisEndpoint { RedisEndpoint(host: "127.0.0.1", port: port) }
 
   package var configuration: RedisConfiguration {
     var configuration = RedisConfiguration(host: "127.0.0.1", port: port)

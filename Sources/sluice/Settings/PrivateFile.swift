@@ -30,4 +30,20 @@ enum PrivateFile {
       throw CommandFailure.refused("cannot write \(path): \(String(cString: strerror(errno)))")
     }
   }
+
+  /// What keeps a file from being a secret that we can read, or nil.
+  ///
+  /// The owner may read and write it; if that is root, its group may read it too, as with secrets that an orchestrator
+  /// mounts. libpq holds key files to the same rule.
+  static func problem(_ path: String) -> String? {
+    var status = stat()
+    guard access(path, R_OK) == 0, stat(path, &status) == 0 else {
+      return "\"\(path)\" cannot be read; check the path and its permissions"
+    }
+    let forbidden: mode_t = status.st_uid == 0 ? 0o037 : 0o077
+    guard status.st_mode & forbidden == 0 else {
+      return "\"\(path)\" may be read or changed by others; run: chmod 600 \(path)"
+    }
+    return nil
+  }
 }

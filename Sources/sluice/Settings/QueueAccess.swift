@@ -6,9 +6,31 @@ import Redis
 
 extension Settings {
   func redisConfiguration() throws -> RedisConfiguration {
+    var configuration = try RedisConfiguration(url: secret(.redisURL))
     // Authorities are for whatever speaks TLS; a Redis without it is no contradiction.
-    let isEncrypted = text(.redisURL).hasPrefix("rediss:")
-    return try RedisConfiguration(url: secret(.redisURL), caFile: isEncrypted ? self[.caFile] : nil)
+    configuration.tls?.caFile = self[.caFile]
+    configuration.tls?.identity = redisIdentity
+    return configuration
+  }
+
+  private var redisIdentity: RedisIdentity? {
+    guard let certificate = self[.redisCertificateFile], let key = self[.redisKeyFile] else { return nil }
+    return RedisIdentity(certificateFile: certificate, keyFile: key)
+  }
+
+  /// What is wrong with the settings of Redis together, each of which is right by itself.
+  var redisContradictions: [String] {
+    let (certificate, key) = (SettingKey.redisCertificateFile, SettingKey.redisKeyFile)
+    guard let identity = redisIdentity else {
+      let given = [certificate, key].first { self[$0] != nil }
+      return given.map { ["\($0.name) is given alone; give \(certificate.name) and \(key.name) together"] } ?? []
+    }
+    var faults = identity.problems().map { "\(certificate.name), \(key.name): \($0)" }
+    if let url = self[.redisURL], !url.lowercased().hasPrefix("rediss") {
+      faults.append(
+        "\(certificate.name) is given, but redis_url does not use TLS; write rediss:// or rediss+sentinel://")
+    }
+    return faults
   }
 }
 

@@ -14,6 +14,7 @@ enum SettingCheck {
     case .readableFile:
       return FileManager.default.isReadableFile(atPath: text)
         ? nil : "\"\(text)\" cannot be read; check the path and its permissions"
+    case .privateFile: return PrivateFile.problem(text)
     case .secretURL(let schemes): return problem(withURL: text, schemes: schemes)
     case .duration(let range):
       guard let value = DurationText.parse(text) else {
@@ -89,9 +90,9 @@ enum RedactedURL {
   private static func redactQuery(_ text: Substring) -> String {
     guard let question = text.firstIndex(of: "?") else { return String(text) }
     let items = text[text.index(after: question)...].split(separator: "&", omittingEmptySubsequences: false)
-    let shown = items.map { item in
-      item.lowercased().hasPrefix("password=") || item.lowercased().hasPrefix("sslpassword=")
-        ? item.prefix { $0 != "=" } + "=***" : String(item)
+    let shown = items.map { item -> String in
+      let name = item.prefix { $0 != "=" }
+      return name.lowercased().hasSuffix("password") ? name + "=***" : String(item)
     }
     return text[...question] + shown.joined(separator: "&")
   }

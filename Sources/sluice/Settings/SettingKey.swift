@@ -8,6 +8,8 @@ struct SettingKey: Sendable, Hashable {
     case path
     /// A file that has to be there already.
     case readableFile
+    /// As `readableFile`, and nobody but its owner may read it.
+    case privateFile
     case duration(ClosedRange<Duration>)
     case integer(ClosedRange<Int>)
     case choice([String])
@@ -36,10 +38,15 @@ struct SettingKey: Sendable, Hashable {
 extension SettingKey {
   static let metadataURL = SettingKey(
     "metadata_url", .secretURL(schemes: ["postgres", "postgresql"]),
-    "the metadata database, postgres://user:password@host:port/database")
+    "the metadata database, postgres://user:password@host:port/database; with its standbys host:port,host:port")
   static let redisURL = SettingKey(
-    "redis_url", .secretURL(schemes: ["redis", "rediss"]),
-    "the Redis that holds the queue, redis://… or rediss://user:password@host:port/database")
+    "redis_url", .secretURL(schemes: ["redis", "rediss", "redis+sentinel", "rediss+sentinel"]),
+    "the Redis that holds the queue, redis://… or rediss://user:password@host:port/database, "
+      + "or redis+sentinel://host:port,…/name")
+  static let redisCertificateFile = SettingKey(
+    "redis_certificate_file", .readableFile, "PEM file of the certificate shown to a Redis that asks for one")
+  static let redisKeyFile = SettingKey(
+    "redis_key_file", .privateFile, "PEM file of that certificate's key, readable by its owner only")
   static let secretKeyFile = SettingKey(
     "secret_key_file", .path, "the key that seals stored secrets; made by: sluice key generate")
   static let caFile = SettingKey(
@@ -87,8 +94,9 @@ extension SettingKey {
     "how long finished jobs are kept; discarded ones stay until somebody decides")
 
   static let all: [SettingKey] = [
-    .metadataURL, .redisURL, .secretKeyFile, .caFile, .logLevel, .logFormat, .health, .drainTimeout, .concurrency,
-    .classes, .batchSize, .batchTime, .leaseTTL, .outboxPoll, .queueLimit, .retryLimit, .firstProbe, .longestProbe,
+    .metadataURL, .redisURL, .redisCertificateFile, .redisKeyFile, .secretKeyFile, .caFile, .logLevel, .logFormat,
+    .health, .drainTimeout, .concurrency, .classes, .batchSize, .batchTime, .leaseTTL, .outboxPoll, .queueLimit,
+    .retryLimit, .firstProbe, .longestProbe,
     .jobRetention,
   ]
 }

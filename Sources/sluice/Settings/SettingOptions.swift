@@ -13,6 +13,10 @@ struct SettingOptions: ParsableArguments {
   var metadataUrl: String?
   @Option(help: .init("The Redis that holds the queue (SLUICE_REDIS_URL).", valueName: "url"))
   var redisUrl: String?
+  @Option(help: .init("Certificate for a Redis that asks for one (SLUICE_REDIS_CERTIFICATE_FILE).", valueName: "file"))
+  var redisCertificateFile: String?
+  @Option(help: .init("The key of that certificate (SLUICE_REDIS_KEY_FILE).", valueName: "file"))
+  var redisKeyFile: String?
   @Option(help: .init("The key that seals stored secrets (SLUICE_SECRET_KEY_FILE).", valueName: "file"))
   var secretKeyFile: String?
   @Option(help: .init("PEM file of certificate authorities to trust (SLUICE_CA_FILE).", valueName: "file"))
@@ -39,8 +43,9 @@ struct SettingOptions: ParsableArguments {
 
   private func flags(_ extra: [SettingKey: String?]) -> [String: String] {
     let common: [SettingKey: String?] = [
-      .metadataURL: metadataUrl, .redisURL: redisUrl, .secretKeyFile: secretKeyFile, .caFile: caFile,
-      .logLevel: logLevel, .logFormat: logFormat,
+      .metadataURL: metadataUrl, .redisURL: redisUrl, .redisCertificateFile: redisCertificateFile,
+      .redisKeyFile: redisKeyFile, .secretKeyFile: secretKeyFile, .caFile: caFile, .logLevel: logLevel,
+      .logFormat: logFormat,
     ]
     let given = common.merging(extra) { _, new in new }.compactMap { key, text in text.map { (key.name, $0) } }
     return Dictionary(uniqueKeysWithValues: given)

@@ -20,16 +20,20 @@ struct Settings: Sendable {
   /// - Throws: `SettingsFault` with everything that is wrong, not only the first.
   init(sources: SettingSources, required: [SettingKey] = [], faults fileFaults: [String] = []) throws {
     var faults = fileFaults
+    var faulty: Set<SettingKey> = []
     values = try SettingKey.all.map { key in
       guard let (text, origin) = try sources.lookUp(key) else {
         if required.contains(key) { faults.append(Self.missing(key)) }
         return Value(key: key, text: nil, origin: nil)
       }
       if let problem = SettingCheck.problem(with: text, for: key) {
+        faulty.insert(key)
         faults.append("\(Self.place(of: key, origin)): \(problem)")
       }
       return Value(key: key, text: text, origin: origin)
     }
+    // Files that cannot be read have been told of.
+    if faulty.isDisjoint(with: [.redisCertificateFile, .redisKeyFile]) { faults += redisContradictions }
     if !faults.isEmpty { throw SettingsFault(faults: faults) }
   }
 
