@@ -48,7 +48,10 @@ struct ModelRun {
       }
       let surplus = Set(actual).subtracting(expected).sorted()
       let missing = Set(expected).subtracting(actual).sorted()
-      throw Divergence("seed \(seed), step \(step), \(action), now \(model.now), delayed \(model.delayed.count): Redis has \(surplus), the model has \(missing)")
+      throw Divergence(
+        "seed \(seed), step \(step), \(action), \(model.delayed.count) delayed: "
+          + "Redis has \(surplus), the model has \(missing)"
+      )
     }
   }
 
