@@ -234,7 +234,9 @@ struct ModelRun {
   }
 
   private mutating func cancel() async throws -> String {
-    let job = job(.random(in: 1...nextNumber, using: &random))
+    let late = model.delayed.keys.map(\.number).sorted()
+    let number = Bool.random(using: &random) ? late.randomElement(using: &random) : nil
+    let job = job(number ?? .random(in: 1...nextNumber, using: &random))
     let wasThere = model.cancel(QueueModel.Job(job))
     try require(try await queue.cancel(job) == wasThere, "cancelled: \(!wasThere)")
     return "cancel \(job.number)"

@@ -50,12 +50,13 @@ enum LedgerThroughput {
   ) async throws -> Double {
     let queue = stage.redis.queue
     let waiting = try await stage.waiting()
-    try await queue.pause(lane: nil)
+    let version = try await queue.rulesVersion() ?? 0
+    try await queue.apply(QueueRules(version: version + 1, isPaused: true))
     let jobs = try await stage.submit(LedgerStage.Jobs(count: count, lanes: lanes))
     try await stage.wait("not all jobs were enqueued") { try await stage.waiting() - waiting == count }
     return try await stage.withWorkers(workers) { _ in
       let began = ContinuousClock.now
-      try await queue.resume(lane: nil)
+      try await queue.apply(QueueRules(version: version + 2))
       try await stage.waitForAll(jobs)
       return Double(count) / began.duration(to: .now).seconds
     }

@@ -93,7 +93,7 @@ extension QueueAlone {
       LaneID(connection: firstConnection + Int64($0 % connections), lane: firstConnection * 100_000 + Int64($0 + 1))
     }
     return (0..<count).map {
-      QueuedJob(number: Int64(first + $0), lane: ids[$0 % lanes], jobClass: .interactive)
+      QueuedJob(number: Int64(first + $0), lane: ids[$0 % lanes], jobClass: .interactive, kind: .subscribe)
     }
   }
 
