@@ -60,10 +60,12 @@ package struct Scheduler: Service {
   private func emptyOutboxOnAnnouncement() async throws {
     try await ledger.withSession { session in
       try await session.listenToOutbox()
+      var agreement: Agreement?
       while !Task.isCancelled {
         progress.note()
-        do { try await emptyOutbox() } catch let error as JobQueueError where error.code == .epochLost {
+        do { try await emptyOutbox(&agreement) } catch let error as JobQueueError where error.code == .epochLost {
           // Lost in this very moment: the next round begins a new epoch.
+          agreement = nil
           continue
         }
         try await session.awaitOutbox(atMost: configuration.outboxPoll)
@@ -73,14 +75,11 @@ package struct Scheduler: Service {
 
   /// Hands over what is in the outbox by rounds: in each round a batch of every class, revokes first, so that neither a
   /// million bulk jobs delay a revoke nor many revokes the others for ever. A full queue takes only revokes.
-  private func emptyOutbox() async throws {
-    guard var state = try await agreedState() else { return }
-    // Before any job: what is paused must not begin because Redis has forgotten that it is.
-    try await bringRules(state)
-    var isFull = try await isStillFull(state)
+  private func emptyOutbox(_ agreement: inout Agreement?) async throws {
     var count = 1
-    while count > 0 && !state.outboxClasses.isEmpty {
+    while count > 0, let state = try await agreedState(&agreement) {
       count = 0
+      var isFull = try await isStillFull(state)
       for jobClass in state.outboxClasses where !isFull || jobClass == .revoke {
         do { count += try await enqueueBatch(of: jobClass, state.epoch) } catch let error as JobQueueError
           where error.code == .full
@@ -89,9 +88,32 @@ package struct Scheduler: Service {
           try await note(isFull: true)
         }
       }
-      state = try await ledger.queueState()
-      try await bringRules(state)
     }
+  }
+
+  /// What Redis was seen to have in common with the ledger, and when.
+  private struct Agreement {
+    let seen: ContinuousClock.Instant
+    let epoch: Int64
+    let rulesVersion: Int64
+
+    func holds(for state: QueueState) -> Bool { (state.epoch, state.rulesVersion) == (epoch, rulesVersion) }
+  }
+
+  /// Between two polls Redis is taken to have what it had: it refuses jobs of another epoch than its own, and if it came
+  /// back with an older memory of this one, the next poll notices, and brings everything once more.
+  private func agreedState(_ agreement: inout Agreement?) async throws -> QueueState? {
+    let asked = surroundings.now
+    if let agreed = agreement, agreed.seen.duration(to: asked) < configuration.outboxPoll {
+      let state = try await ledger.queueState()
+      if agreed.holds(for: state) { return state }
+    }
+    agreement = nil
+    guard let state = try await agreedState() else { return nil }
+    // Before any job: what is paused must not begin because Redis has forgotten that it is.
+    try await bringRules(state)
+    agreement = Agreement(seen: asked, epoch: state.epoch, rulesVersion: state.rulesVersion)
+    return state
   }
 
   /// A queue that was full is so until it has room for a fifth of what it may hold, so that producers do not stop and go

@@ -57,17 +57,21 @@ extension MetadataSession {
   /// One transaction at a time does so, by an advisory lock that lasts until its end.
   /// - Returns: about `limit` jobs; none as well while another scheduler does this.
   package func takeOutbox(_ jobClass: JobClass, epoch: Int64, limit: Int) async throws -> [OutboxJob] {
+    let new = try await takeNew(jobClass, limit)
+    if !new.isEmpty { return new }
     let refill = try await connection.query(
       """
       select epoch, lane_id, job_id, pg_try_advisory_xact_lock($2) as is_locked from refill where class = $1
       """, [.int(jobClass.rawValue), .int8(Self.outboxLock)]
     ).rows.first
-    if let refill {
-      guard try refill.bool("is_locked"), try refill.int("epoch") == epoch else { return [] }
-      let jobs = try await takeRefill(jobClass, epoch, limit, after: refill)
-      if !jobs.isEmpty { return jobs }
-    }
-    return try await connection.queryPrepared(
+    guard let refill, try refill.bool("is_locked"), try refill.int("epoch") == epoch else { return [] }
+    let forgotten = try await takeRefill(jobClass, epoch, limit, after: refill)
+    return forgotten.isEmpty ? try await takeNew(jobClass, limit) : forgotten
+  }
+
+  /// None while Redis has to be told of what it has forgotten.
+  private func takeNew(_ jobClass: JobClass, _ limit: Int) async throws -> [OutboxJob] {
+    try await connection.queryPrepared(
       statement(PackageResources.take_outbox_sql),
       [.int(jobClass.rawValue), .int(limit), .int8(Self.outboxLock)]
     ).rows.map { try Self.decodeOutbox($0, jobClass) }

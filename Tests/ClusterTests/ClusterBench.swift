@@ -61,9 +61,9 @@ struct ClusterBench: Sendable {
       logger: Bench.quiet)
   }
 
-  func scheduler(_ name: String = "s") -> Scheduler {
+  func scheduler(_ name: String = "s", outboxPoll: Duration = .milliseconds(200)) -> Scheduler {
     var configuration = SchedulerConfiguration(name: name)
-    configuration.outboxPoll = .milliseconds(200)
+    configuration.outboxPoll = outboxPoll
     configuration.dutyInterval = .milliseconds(200)
     configuration.firstProbe = .milliseconds(200)
     configuration.longestProbe = .seconds(1)

@@ -19,9 +19,10 @@ struct QueueRuleTests {
     await client.close()
   }
 
+  /// Between two polls, although a scheduler does not ask Redis then what it knows.
   @Test func aSchedulerBringsEveryChangeToRedis() async throws {
     try await ClusterBench.run { cluster in
-      try await cluster.running([cluster.scheduler()]) {
+      try await cluster.running([cluster.scheduler(outboxPoll: .seconds(3600))]) {
         let lane = try await Self.rolesLane(cluster)
         _ = try await cluster.metadata.transaction { try await $0.pause(lane: lane, by: "ana") }
         _ = try await cluster.metadata.transaction {
