@@ -6,7 +6,7 @@ struct Ceilings: Sendable {
   let scale: Scale
 
   /// Keys of a transition of the queue; a bare call carries as many.
-  private static let keys = 20
+  private static let keys = 27
   /// Calls that a worker has on their way at most: a settlement and a lease for each of its four lanes.
   private static let depth = 8
   /// What a row of the ledger carries.

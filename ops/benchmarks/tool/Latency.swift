@@ -43,12 +43,18 @@ enum Latency {
       let stage = try await run.stage(parkedLanes: isParked ? run.scale.parkedLanes : 0)
       let commit = try run.ceilings.rows(
         at: stage.postgres.url(), batch: 1, updateBatch: 1, rows: run.scale.latencyJobs)
-      let requests = LedgerStage.Jobs(count: run.scale.latencyJobs, lanes: Array(stage.lanes.prefix(lanes))).requests
+      let lanes = Array(stage.lanes.prefix(lanes))
+      let requests = LedgerStage.Jobs(count: run.scale.latencyJobs, lanes: lanes).requests
       return try await stage.withWorkers(1) { workers in
+        // All connections are open before the first job that counts.
+        try await stage.waitForAll(try await stage.submit(LedgerStage.Jobs(count: 100 * lanes.count, lanes: lanes)))
         let sent = try await paced(requests) { request in
           try await stage.metadata.transaction { try await $0.submit([request])[0].id }
         }
-        try await stage.wait("not all jobs started") { try workers[0].starts().count >= sent.count }
+        try await stage.wait("not all jobs started") {
+          let starts = try workers[0].starts()
+          return sent.keys.allSatisfy { starts[$0] != nil }
+        }
         return try figures(name, sent, try workers[0].starts(), ceiling: commit.insert * 1e3)
       }
     }
