@@ -1,5 +1,6 @@
 import Logging
 import Platform
+import Synchronization
 
 /// A connection to a PostgreSQL database, on a thread of its own.
 ///
@@ -14,6 +15,8 @@ package actor PostgresConnection {
   private var isCopying = false
   /// The deadline of the open transaction, which bounds the calls inside that name none.
   private var transactionDeadline: Deadline?
+  /// Since when the connection has been open, idle and outside any transaction, as its last call left it; nil if it is not.
+  private nonisolated let restingSince = Mutex<ContinuousClock.Instant?>(nil)
 
   package nonisolated var unownedExecutor: UnownedSerialExecutor { executor.asUnownedSerialExecutor() }
 
@@ -92,12 +95,31 @@ package actor PostgresConnection {
   /// True if the connection is open, idle and outside any transaction.
   package var isUsable: Bool { !isCopying && session.isIdle }
 
+  /// How long it may rest until the server is suspected of having closed it meanwhile.
+  private static let trust: Duration = .milliseconds(100)
+
+  /// True if its last call left it usable a moment ago. Unlike `isUsable` it does not go to the connection's thread,
+  /// which takes longer than a short statement.
+  package nonisolated var wasJustUsable: Bool {
+    restingSince.withLock { $0.map { $0.duration(to: .now) < Self.trust } ?? false }
+  }
+
+  /// Runs `body` on the connection's own thread, so that it does not go there and back for each statement.
+  package nonisolated func onOwnThread<Value: Sendable>(
+    _ body: @Sendable () async throws -> Value
+  ) async throws -> Value {
+    try await withTaskExecutorPreference(executor, operation: body)
+  }
+
   package var isInTransaction: Bool { session.isInTransaction }
   var isActive: Bool { session.isActive }
   var isCopyOpen: Bool { isCopying }
 
   /// Closes the connection; the server rolls back what is open.
-  package func close() { session.close() }
+  package func close() {
+    session.close()
+    noteRest()
+  }
 }
 
 // How calls reach the session.
@@ -109,7 +131,15 @@ extension PostgresConnection {
   }
 
   func setTransactionDeadline(_ deadline: Deadline?) { transactionDeadline = deadline }
-  func setCopying(_ isCopying: Bool) { self.isCopying = isCopying }
+  func setCopying(_ isCopying: Bool) {
+    self.isCopying = isCopying
+    noteRest()
+  }
+
+  private func noteRest() {
+    let rests = !isCopying && session.isAtRest
+    restingSince.withLock { $0 = rests ? .now : nil }
+  }
 
   /// Runs a call that the cancellation of its task interrupts.
   func run<Value: Sendable>(
@@ -142,6 +172,7 @@ extension PostgresConnection {
   private func perform<Value>(
     until deadline: Deadline, _ body: (Session) throws(PostgresError) -> Value
   ) -> Result<Value, PostgresError> {
+    defer { noteRest() }
     do throws(PostgresError) {
       return .success(
         try session.perform(until: deadline) { () throws(PostgresError) -> Value in try body(session) })

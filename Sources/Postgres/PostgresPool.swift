@@ -9,15 +9,21 @@ package struct PostgresPool: Sendable {
     pool = Pool(
       name: configuration.endpoint, limits: limits,
       make: { try await PostgresConnection.connect(configuration, deadline: $0) },
-      isUsable: { await $0.isUsable },
+      isUsable: { connection in
+        if connection.wasJustUsable { return true }
+        return await connection.isUsable
+      },
       close: { await $0.close() })
   }
 
-  /// Lends a connection to `body`. The deadline bounds the wait for it; without one, the limits' `wait` does.
+  /// Lends a connection to `body`, which runs on the connection's thread. The deadline bounds the wait for it; without
+  /// one, the limits' `wait` does.
   package func withConnection<Value: Sendable>(
     deadline: Deadline? = nil, _ body: @Sendable (PostgresConnection) async throws -> Value
   ) async throws -> Value {
-    try await pool.withResource(deadline: deadline, body)
+    try await pool.withResource(deadline: deadline) { connection in
+      try await connection.onOwnThread { try await body(connection) }
+    }
   }
 
   /// Lends a connection and runs `body` in a transaction on it; the deadline holds for both.
@@ -25,7 +31,7 @@ package struct PostgresPool: Sendable {
     isolation: PostgresConnection.Isolation = .readCommitted, readOnly: Bool = false, deadline: Deadline? = nil,
     _ body: @Sendable (PostgresConnection) async throws -> Value
   ) async throws -> Value {
-    try await pool.withResource(deadline: deadline) { connection in
+    try await withConnection(deadline: deadline) { connection in
       try await connection.transaction(isolation: isolation, readOnly: readOnly, deadline: deadline, body)
     }
   }

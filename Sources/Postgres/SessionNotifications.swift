@@ -32,9 +32,7 @@ extension Session {
 
   /// True if the connection is open, idle and outside any transaction; sees also that the server has closed it.
   var isIdle: Bool {
-    guard let connection, PQstatus(connection) == CONNECTION_OK,
-      PQtransactionStatus(connection) == PQTRANS_IDLE
-    else { return false }
+    guard let connection, isAtRest else { return false }
     // Two reads: the first takes what the server said in parting, the second sees the end.
     for _ in 0..<2 {
       guard waitForSocket(PQsocket(connection), Int16(POLLIN), or: nil, until: .after(.zero)) == .ready else {
@@ -43,6 +41,12 @@ extension Session {
       if PQconsumeInput(connection) != 1 { return false }
     }
     return true
+  }
+
+  /// As `isIdle`, without a look whether the server has closed the connection.
+  var isAtRest: Bool {
+    guard let connection else { return false }
+    return PQstatus(connection) == CONNECTION_OK && PQtransactionStatus(connection) == PQTRANS_IDLE
   }
 
   /// True if a transaction is open, in whatever state.

@@ -14,6 +14,18 @@ extension ServerTests {
       await pool.shutDown()
     }
 
+    /// Else each statement would go from one thread to another and back.
+    @Test func whatIsDoneWithAConnectionRunsOnItsThread() async throws {
+      let pool = PostgresPool(try PrivateServer.running.configuration(), limits: .init(size: 1))
+      let threads = try await pool.withConnection { connection in
+        let first = threadName()
+        _ = try await connection.transaction { try await $0.query("SELECT 1") }
+        return [first, threadName()]
+      }
+      #expect(threads == ["postgres", "postgres"])
+      await pool.shutDown()
+    }
+
     @Test func callerThatWaitsTooLongIsTurnedAway() async throws {
       let pool = PostgresPool(try PrivateServer.running.configuration(), limits: .init(size: 1))
       try await pool.withConnection { _ in
@@ -49,3 +61,5 @@ extension ServerTests {
     }
   }
 }
+
+private func threadName() -> String? { Thread.current.name }
