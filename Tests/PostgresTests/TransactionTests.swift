@@ -62,6 +62,43 @@ extension ServerTests {
       #expect(try await count(connection) == 0)
     }
 
+    @Test func everyKindOfFirstStatementIsInTheTransaction() async throws {
+      let connection = try await connectionWithTable()
+      let shows = "SELECT current_setting('transaction_isolation') AS level"
+      let firsts: [@Sendable (PostgresConnection) async throws -> Void] = [
+        { #expect(try await $0.query(shows).rows[0].text("level") == "serializable") },
+        { #expect(try await $0.queryPrepared(shows).rows[0].text("level") == "serializable") },
+        { #expect(try await $0.queryPrepared(shows).rows[0].text("level") == "serializable") },
+        { #expect(try await $0.pipeline([.init(shows)])[0].rows[0].text("level") == "serializable") },
+        { try await $0.execute("INSERT INTO item VALUES (1)") },
+        { _ = try await $0.copyIn("COPY item FROM STDIN (FORMAT binary)", rows: [[.int(2)]]) },
+        { _ in },
+      ]
+      for first in firsts {
+        await #expect(throws: Refusal.self) {
+          try await connection.transaction(isolation: .serializable) { connection in
+            try await first(connection)
+            #expect(await connection.isInTransaction)
+            #expect(await !connection.isUsable)
+            #expect(!connection.wasJustUsable)
+            throw Refusal()
+          }
+        }
+        #expect(connection.wasJustUsable)
+      }
+      #expect(try await count(connection) == 0)
+    }
+
+    @Test func aFirstStatementThatFailsFailsTheTransactionAlone() async throws {
+      let connection = try await connectionWithTable()
+      let error = await failure {
+        try await connection.transaction { _ = try await $0.query("SELECT * FROM nowhere") }
+      }
+      #expect(error?.sqlState == .undefinedTable)
+      try await connection.transaction { _ = try await $0.query("INSERT INTO item VALUES (1)") }
+      #expect(try await count(connection) == 1)
+    }
+
     @Test func transactionInsideATransactionIsRefused() async throws {
       let connection = try await connectionWithTable()
       let error = await failure {
