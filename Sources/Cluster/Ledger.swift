@@ -53,6 +53,7 @@ package protocol LedgerSession: Sendable {
   func listenToOutbox() async throws
   /// Waits until new jobs are announced, or the time has passed.
   func awaitOutbox(atMost longest: Duration) async throws
+  func queueState() async throws -> QueueState
   /// True if this session leads now.
   func tryToLead() async throws -> Bool
 }

@@ -63,7 +63,9 @@ package struct Scheduler: Service {
       var agreement: Agreement?
       while !Task.isCancelled {
         progress.note()
-        do { try await emptyOutbox(&agreement) } catch let error as JobQueueError where error.code == .epochLost {
+        do { try await emptyOutbox(session, &agreement) } catch let error as JobQueueError
+          where error.code == .epochLost
+        {
           // Lost in this very moment: the next round begins a new epoch.
           agreement = nil
           continue
@@ -75,9 +77,9 @@ package struct Scheduler: Service {
 
   /// Hands over what is in the outbox by rounds: in each round a batch of every class, revokes first, so that neither a
   /// million bulk jobs delay a revoke nor many revokes the others for ever. A full queue takes only revokes.
-  private func emptyOutbox(_ agreement: inout Agreement?) async throws {
+  private func emptyOutbox(_ session: any LedgerSession, _ agreement: inout Agreement?) async throws {
     var count = 1
-    while count > 0, let state = try await agreedState(&agreement) {
+    while count > 0, let state = try await agreedState(session, &agreement) {
       count = 0
       var isFull = try await isStillFull(state)
       for jobClass in state.outboxClasses where !isFull || jobClass == .revoke {
@@ -102,10 +104,12 @@ package struct Scheduler: Service {
 
   /// Between two polls Redis is taken to have what it had: it refuses jobs of another epoch than its own, and if it came
   /// back with an older memory of this one, the next poll notices, and brings everything once more.
-  private func agreedState(_ agreement: inout Agreement?) async throws -> QueueState? {
+  private func agreedState(
+    _ session: any LedgerSession, _ agreement: inout Agreement?
+  ) async throws -> QueueState? {
     let asked = surroundings.now
     if let agreed = agreement, agreed.seen.duration(to: asked) < configuration.outboxPoll {
-      let state = try await ledger.queueState()
+      let state = try await session.queueState()
       if agreed.holds(for: state) { return state }
     }
     agreement = nil

@@ -54,13 +54,14 @@ package struct MetadataDatabase: Sendable {
     return try await attempt()
   }
 
-  /// Runs `body` on a connection of its own, outside the pool: for LISTEN and for locks that last as long as a session.
+  /// Runs `body` with a connection of its own, outside the pool, on its thread: for LISTEN and for locks that last as
+  /// long as a session.
   package func dedicated<Value: Sendable>(
     _ body: @Sendable (MetadataSession) async throws -> Value
   ) async throws -> Value {
     let connection = try await PostgresConnection.connect(configuration)
     do {
-      let value = try await body(MetadataSession(connection: connection))
+      let value = try await connection.onOwnThread { try await body(MetadataSession(connection: connection)) }
       await connection.close()
       return value
     } catch {

@@ -73,14 +73,7 @@ struct LedgerClient: Ledger {
     try await body(session)
   }
 
-  func queueState() async throws -> QueueState {
-    try await call("queue state") {
-      let model = ledger.model
-      return QueueState(
-        epoch: model.epoch, redisRunID: model.redisRunID, outboxClasses: model.outboxClasses, isFull: model.isFull,
-        rulesVersion: SimulatedQueue.rulesVersion)
-    }
-  }
+  func queueState() async throws -> QueueState { try await call("queue state") { ledger.queueState } }
 
   /// Nobody changes them here.
   func queueRules() async throws -> StoredQueueRules {

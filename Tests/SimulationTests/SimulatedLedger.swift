@@ -53,6 +53,12 @@ final class SimulatedLedger: Service, @unchecked Sendable {
 
   var milliseconds: Int { world.now / 1000 }
 
+  var queueState: QueueState {
+    QueueState(
+      epoch: model.epoch, redisRunID: model.redisRunID, outboxClasses: model.outboxClasses, isFull: model.isFull,
+      rulesVersion: SimulatedQueue.rulesVersion)
+  }
+
   func connection(of lane: Int64) -> Int64 { lane / 10 }
 
   private func place(_ lane: Int64) -> LedgerModel.LaneID64 { .init(lane: lane, parkedBy: connection(of: lane)) }
@@ -187,6 +193,8 @@ final class SimulatedLedgerSession: LedgerSession, @unchecked Sendable {
     try Task.checkCancellation()
     guard ledger.isUp, ledger.run == run else { throw LedgerLost() }
   }
+
+  func queueState() async throws -> QueueState { try await call("queue state") { self.ledger.queueState } }
 
   func tryToLead() async throws -> Bool { try await call("lead") { self.ledger.lead(self) } }
 }
