@@ -46,8 +46,7 @@ enum Latency {
       let lanes = Array(stage.lanes.prefix(lanes))
       let requests = LedgerStage.Jobs(count: run.scale.latencyJobs, lanes: lanes).requests
       return try await stage.withWorkers(1) { workers in
-        // All connections are open before the first job that counts.
-        try await stage.waitForAll(try await stage.submit(LedgerStage.Jobs(count: 100 * lanes.count, lanes: lanes)))
+        try await stage.warmUp(lanes)
         let sent = try await paced(requests) { request in
           try await stage.metadata.transaction { try await $0.submit([request])[0].id }
         }

@@ -8,7 +8,7 @@ actor QueueRun {
   private let directory: String
   private var made = 0
   private var stages: [Int: LedgerStage] = [:]
-  private var rowCeiling: RowCeiling?
+  private var rowCeilings: [Int: RowCeiling] = [:]
 
   init(scale: Scale) throws {
     self.scale = scale
@@ -59,13 +59,12 @@ actor QueueRun {
   }
 
   /// Seconds a row for a bare multi-row INSERT and UPDATE in batches as large as the product's own; measured once.
-  func rowCeiling(of stage: LedgerStage) throws -> RowCeiling {
-    if let rowCeiling { return rowCeiling }
+  func rowCeiling(of stage: LedgerStage, updateBatch: Int) throws -> RowCeiling {
+    if let known = rowCeilings[updateBatch] { return known }
     let measured = try ceilings.rows(
-      at: stage.postgres.url(), batch: LedgerStage.producerBatch, updateBatch: LedgerStage.workerBatch,
-      rows: scale.bareRows)
+      at: stage.postgres.url(), batch: LedgerStage.producerBatch, updateBatch: updateBatch, rows: scale.bareRows)
     let ceiling = RowCeiling(insert: measured.insert, update: measured.update)
-    rowCeiling = ceiling
+    rowCeilings[updateBatch] = ceiling
     return ceiling
   }
 
