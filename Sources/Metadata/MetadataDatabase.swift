@@ -69,10 +69,13 @@ package struct MetadataDatabase: Sendable {
     }
   }
 
-  /// Whether an error says that the database does not answer now, so that trying again later helps.
+  /// Whether an error says that the database does not answer now, or is not the one that takes writes any more, so that
+  /// trying again later helps.
   package static func isOutage(_ error: any Error) -> Bool {
     switch error {
-    case let error as PostgresError: error.isTransient || error.code == .closed
+    case let error as PostgresError:
+      // A pooler in between says with 08P01 that it cannot reach the database.
+      error.isTransient || error.code == .closed || SQLState.Class.connectionException ~= error.sqlState
     case is PoolError: true
     default: false
     }
