@@ -24,7 +24,8 @@ package struct OutboxJob: Sendable {
 /// The queue as the ledger knows it.
 package struct QueueState: Sendable {
   package let epoch: Int64
-  /// The run of the Redis server that holds this epoch's queue; nil before the first.
+  /// The run of the Redis server that holds this epoch's queue. Nil before the first, and when this database has taken
+  /// another's place since then: it may have forgotten the last results, of which Redis knows that they are settled.
   package let redisRunID: String?
   /// The classes with jobs that Redis has not been told of, the first to be told first.
   package let outboxClasses: [JobClass]

@@ -10,11 +10,10 @@ struct FailoverTests {
   @Test func promotedStandbyServesTheSameClientAndHasWhatWasWritten() async throws {
     let primary = try await TestServer.start()
     let standby = try await primary.startStandby()
-    try await withMetadata(on: primary) { _ in
-      // Only its database is used: the client under test has two servers to choose from.
-      let name = try await database(of: primary)
-      let metadata = MetadataDatabase(configuration: primary.configuration(database: name, orOf: standby))
+    try await withMetadata(on: primary, standby: standby) { metadata in
       _ = try await metadata.transaction { try await $0.addIdentity(name: "before", email: nil, role: nil) }
+      let epoch = try await metadata.transaction { try await $0.raiseEpoch(known: 1, claimed: nil, redisRunID: "a") }
+      #expect(try await metadata.read { try await $0.queueState().redisRunID } == "a")
       try await primary.postgres.kill()
       let error = await #expect(throws: PostgresError.self) {
         try await metadata.transaction { try await $0.addIdentity(name: "between", email: nil, role: nil) }
@@ -26,14 +25,10 @@ struct FailoverTests {
         try await session.connection.query("select name from identity order by name").rows.map { try $0.text("name") }
       }
       #expect(names == ["after", "before"])
-      await metadata.shutDown()
-      // For the kit, which drops the database where it made it.
-      await standby.postgres.stop(.immediate)
-      try await primary.postgres.start()
-      try await primary.execute("alter system reset synchronous_standby_names")
-      try await primary.execute("select pg_reload_conf()")
+      let state = try await metadata.read { try await $0.queueState() }
+      #expect(state.epoch == epoch && state.redisRunID == nil, "what Redis holds must be compared with this ledger")
     }
-    await primary.postgres.stop(.immediate)
+    await standby.postgres.stop(.immediate)
   }
 
   @Test(arguments: [
@@ -43,11 +38,5 @@ struct FailoverTests {
   func outageIsWhatPassesByItself(state: String, isOutage: Bool) {
     let error = PostgresError(.server, "", sqlState: SQLState(rawValue: state))
     #expect(MetadataDatabase.isOutage(error) == isOutage)
-  }
-
-  private func database(of server: TestServer) async throws -> String {
-    try await server.withAdmin {
-      try await $0.query("select datname from pg_database where datname like 'metadata_%'").rows[0].text("datname")
-    }
   }
 }
