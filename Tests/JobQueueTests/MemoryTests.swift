@@ -1,6 +1,8 @@
 import JobQueue
+import Logging
 import Platform
 import Redis
+import RedisTestKit
 import Testing
 
 @Suite(.timeLimit(.minutes(2)))
@@ -85,7 +87,7 @@ struct MemoryTests {
         try await bench.queue.settle(lease, lease.jobs.reduce(into: [:]) { $0[$1] = .done(.completed) })
       }
       let left = try await bench.client.send(["KEYS", "*"]).requireArray().compactMap(\.text)
-      let expected = ["epoch", "sequence", "clock", "counters", "virtual", "samples", "wake:2"].map {
+      let expected = ["epoch", "run", "sequence", "clock", "counters", "virtual", "samples", "wake:2"].map {
         "{sluice:0}:" + $0
       }
       #expect(Set(left).isSubset(of: expected))
@@ -104,5 +106,58 @@ struct MemoryTests {
     let text = try await client.send(["INFO", "memory"]).requireText()
     let line = try #require(text.split(whereSeparator: \.isNewline).first { $0.hasPrefix("used_memory:") })
     return try #require(Int(line.dropFirst("used_memory:".count)))
+  }
+}
+
+/// A worker's client is let in by a server only if the queue was established there.
+@Suite(.timeLimit(.minutes(2)))
+struct AdmissionTests {
+  @Test func serverWithoutMemoryIsLetInAndSaysThatItHasNone() async throws {
+    try await PrivateRedis.run { redis async throws in
+      let error = await #expect(throws: JobQueueError.self) { try await worker(redis).lease(worker: "w", limit: 1) }
+      #expect(error?.code == .epochLost)
+      #expect(error?.message.contains("has no memory") == true)
+    }
+  }
+
+  @Test func replicaThatIsPromotedIsNotUsedBeforeItIsEstablished() async throws {
+    try await WatchedRedis.run(.withoutSentinels) { watched async throws in
+      let (primary, replica) = (watched.servers[0], watched.servers[1])
+      let queue = LaneQueue(client: primary.client(), wakeClient: primary.client())
+      #expect(try await queue.establish(epoch: 7))
+      _ = try await queue.enqueue([QueuedJob(number: 1, lane: .a, jobClass: .bulk, kind: .sync)], epoch: 7)
+      #expect(try await worker(primary).lease(worker: "w", limit: 1).lease?.jobs == [1])
+      #expect(try watched.ask(primary, ["WAIT", "1", "20000"]).hasPrefix("1"))
+      try watched.ask(replica, ["REPLICAOF", "NO", "ONE"])
+      let other = worker(replica)
+      let error = await #expect(throws: JobQueueError.self) { try await other.lease(worker: "w", limit: 1) }
+      #expect(error?.code == .epochLost)
+      let promoted = LaneQueue(client: replica.client(), wakeClient: replica.client())
+      #expect(try await promoted.establish(epoch: 8))
+      #expect(try await other.lease(worker: "w", limit: 1).lease == nil)
+    }
+  }
+
+  /// The second failover brings back the first server, which has not restarted since.
+  @Test func serverThatWasPrimaryBeforeIsAnotherRun() async throws {
+    try await WatchedRedis.run(.withoutSentinels) { watched async throws in
+      let (first, second) = (watched.servers[0], watched.servers[1])
+      let queue = LaneQueue(client: first.client(), wakeClient: first.client())
+      let before = try await queue.serverRunID()
+      #expect(try await queue.serverRunID() == before)
+      #expect(try watched.ask(first, ["WAIT", "1", "20000"]).hasPrefix("1"))
+      try watched.ask(second, ["REPLICAOF", "NO", "ONE"])
+      try watched.ask(first, ["REPLICAOF", "127.0.0.1", String(second.port)])
+      try watched.ask(second, ["SET", "a", "1"])
+      while !(try watched.ask(second, ["WAIT", "1", "1000"]).hasPrefix("1")) {}
+      try watched.ask(first, ["REPLICAOF", "NO", "ONE"])
+      #expect(try await queue.serverRunID() != before)
+    }
+  }
+
+  private func worker(_ redis: PrivateRedis) -> LaneQueue {
+    let client = RedisClient(
+      configuration: redis.configuration, logger: Logger(label: "test"), admission: LaneQueue.admission(.init()))
+    return LaneQueue(client: client, wakeClient: redis.client())
   }
 }
