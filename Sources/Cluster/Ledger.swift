@@ -55,6 +55,8 @@ package protocol LedgerSession: Sendable {
   func awaitOutbox(atMost longest: Duration) async throws
   /// True if this session leads now.
   func tryToLead() async throws -> Bool
+  /// True if this session may raise the queue's epoch now.
+  func tryToKeepQueue() async throws -> Bool
 }
 
 extension MetadataSession: LedgerSession {

@@ -54,10 +54,18 @@ package struct MetadataDatabase: Sendable {
     return try await attempt()
   }
 
+  /// How the server finds out, within 25 seconds, that the machine at the other end has vanished. Without them a session
+  /// and its locks would outlive it by two hours.
+  private static let keepalives = [
+    "tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3",
+  ]
+
   /// Runs `body` on a connection of its own, outside the pool: for LISTEN and for locks that last as long as a session.
   package func dedicated<Value: Sendable>(
     _ body: @Sendable (MetadataSession) async throws -> Value
   ) async throws -> Value {
+    var configuration = configuration
+    configuration.settings.merge(Self.keepalives) { $1 }
     let connection = try await PostgresConnection.connect(configuration)
     do {
       let value = try await body(MetadataSession(connection: connection))

@@ -51,6 +51,8 @@ extension MetadataSession {
   private static let outboxLock: Int64 = 0x534C_5549_0000_0001
   /// Key of the session lock that makes a scheduler the leader.
   package static let leaderLock: Int64 = 0x534C_5549_0000_0002
+  /// Key of the session lock that lets a scheduler raise the queue's epoch.
+  static let keeperLock: Int64 = 0x534C_5549_0000_0004
 
   /// Takes jobs of a class that Redis has not been told of: first what it has forgotten, then what is new. Redis is told
   /// before the transaction commits; if that fails they stay, and are told once more, which is harmless.

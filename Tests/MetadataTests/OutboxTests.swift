@@ -154,6 +154,30 @@ struct OutboxTests {
       }
     }
   }
+
+  /// On a Unix socket they have no effect, but they are told.
+  @Test func theServerLooksAfterSessionsWithLocks() async throws {
+    try await Fixture.run { fixture in
+      let settings = try await fixture.metadata.dedicated { session in
+        try await session.connection.query(
+          "select reset_val from pg_settings where name like 'tcp_keepalives_%' order by name"
+        ).rows.map { try $0.text("reset_val") }
+      }
+      #expect(settings == ["3", "10", "5"])
+    }
+  }
+
+  @Test func onlyOneSessionKeepsTheQueueAndTheLeadIsAnother() async throws {
+    try await Fixture.run { fixture in
+      try await fixture.metadata.dedicated { keeper async throws in
+        #expect(try await keeper.tryToKeepQueue())
+        #expect(try await keeper.tryToKeepQueue(), "again")
+        let other = try await fixture.metadata.dedicated { (try await $0.tryToKeepQueue(), try await $0.tryToLead()) }
+        #expect(other == (false, true))
+      }
+      #expect(try await fixture.metadata.dedicated { try await $0.tryToKeepQueue() })
+    }
+  }
 }
 
 @Suite(.timeLimit(.minutes(2)))
