@@ -53,6 +53,19 @@ struct ServerCheckTests {
     }
   }
 
+  @Test func primaryThatMayBeCutOffFromItsReplicasIsWarnedOf() async throws {
+    var options = WatchedRedis.Options.withoutSentinels
+    options.replicas = 2
+    try await WatchedRedis.run(options) { watched async throws in
+      let client = watched.servers[0].client()
+      try await until { try await client.send(["WAIT", "2", "1000"]).requireInteger() == 2 }
+      let warnings = try await client.checkServer().warnings
+      #expect(warnings.contains { $0.contains("set min-replicas-to-write to 1") })
+      _ = try await client.send(["CONFIG", "SET", "min-replicas-to-write", "1"])
+      #expect(try await client.checkServer().warnings.allSatisfy { !$0.contains("min-replicas-to-write") })
+    }
+  }
+
   @Test func serverWithAppendOnlyFileIsFine() async throws {
     try await PrivateRedis.run(["--appendonly", "yes"]) { redis async throws in
       let findings = try await redis.client().checkServer()
