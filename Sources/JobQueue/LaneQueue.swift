@@ -55,10 +55,6 @@ package struct LaneQueue: Sendable {
     keys = ShardKeys(prefix: configuration.prefix, shard: configuration.shard)
   }
 
-  func call(_ script: QueueScripts.Name, _ arguments: [String]) -> RedisScriptCall {
-    RedisScriptCall(scripts[script], keys: keys.all, arguments: arguments)
-  }
-
   func run(_ script: QueueScripts.Name, _ arguments: [String]) async throws(JobQueueError) -> RedisValue {
     try await requesting { () throws(RedisError) in
       try await client.eval(scripts[script], keys: keys.all, arguments: arguments)

@@ -20,8 +20,9 @@ struct ScriptTests {
       let client = redis.client()
       _ = try await client.eval(increment, keys: ["a"], arguments: ["1"])
       _ = try await client.send(["SCRIPT", "FLUSH"])
-      let call = RedisScriptCall(increment, keys: ["a"], arguments: ["1"])
-      #expect(try await client.eval([call, call]) == [.integer(2), .integer(3)])
+      for count in Int64(2)...3 {
+        #expect(try await client.eval(increment, keys: ["a"], arguments: ["1"]) == .integer(count))
+      }
     }
   }
 
