@@ -140,22 +140,26 @@ extension ClusterBench {
   }
 
   /// Takes the first lane that is due.
-  /// - Parameter job: must be in the lease; what else is leased comes back later, such as what the bench ran by itself.
-  func lease(as worker: String, of job: Int64? = nil) async throws -> Lease {
+  func lease(as worker: String) async throws -> Lease {
     let limit = Deadline.after(Self.patience)
     while !limit.hasPassed {
       do {
-        if case .leased(let lease) = try await queue.lease(worker: worker, limit: 100) {
-          guard let job, !lease.jobs.contains(job) else { return lease }
-          try await queue.settle(
-            lease, Dictionary(uniqueKeysWithValues: lease.jobs.map { ($0, .again(after: .seconds(1))) }))
-          continue
-        }
+        if case .leased(let lease) = try await queue.lease(worker: worker, limit: 100) { return lease }
       } catch let error where error.code == .epochLost {
         // The scheduler is about to fill the queue.
       }
       await queue.waitForWork(atMost: .milliseconds(100))
     }
     throw NeverHappened(description: "nothing was leased")
+  }
+
+  /// Takes the lane of a job; what is due before it comes back later, such as what the bench ran by itself.
+  func lease(as worker: String, of job: Int64) async throws -> Lease {
+    while true {
+      let lease = try await lease(as: worker)
+      if lease.jobs.contains(job) { return lease }
+      let later = lease.jobs.map { ($0, Settlement.again(after: .seconds(1))) }
+      try await queue.settle(lease, Dictionary(uniqueKeysWithValues: later))
+    }
   }
 }
