@@ -24,7 +24,6 @@ package protocol Ledger: Sendable {
   // A scheduler's.
   /// Runs `body` with a session of its own, for what lasts as long as a session.
   func withSession(_ body: @Sendable (any LedgerSession) async throws -> Void) async throws
-  func queueState() async throws -> QueueState
   /// Notes that the queue is full, or that there is room again; false if that was known.
   func noteQueue(isFull: Bool) async throws -> Bool
   /// Of several schedulers one raises the epoch; nil for the others.
@@ -56,6 +55,8 @@ package protocol LedgerSession: Sendable {
   func queueState() async throws -> QueueState
   /// True if this session leads now.
   func tryToLead() async throws -> Bool
+  /// True if this session may raise the queue's epoch now.
+  func tryToKeepQueue() async throws -> Bool
 }
 
 extension MetadataSession: LedgerSession {
@@ -109,8 +110,6 @@ extension MetadataDatabase: Ledger {
   package func withSession(_ body: @Sendable (any LedgerSession) async throws -> Void) async throws {
     try await dedicated { try await body($0) }
   }
-
-  package func queueState() async throws -> QueueState { try await read { try await $0.queueState() } }
 
   package func noteQueue(isFull: Bool) async throws -> Bool {
     try await transaction { try await $0.noteQueue(isFull: isFull) }

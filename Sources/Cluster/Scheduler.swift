@@ -108,12 +108,13 @@ package struct Scheduler: Service {
     _ session: any LedgerSession, _ agreement: inout Agreement?
   ) async throws -> QueueState? {
     let asked = surroundings.now
-    if let agreed = agreement, agreed.seen.duration(to: asked) < configuration.outboxPoll {
-      let state = try await session.queueState()
-      if agreed.holds(for: state) { return state }
+    // Of the session: one that only listens is silent, and would be taken for that of a stopped process.
+    let known = try await session.queueState()
+    if let agreed = agreement, agreed.seen.duration(to: asked) < configuration.outboxPoll, agreed.holds(for: known) {
+      return known
     }
     agreement = nil
-    guard let state = try await agreedState() else { return nil }
+    guard let state = try await agree(on: known, session) else { return nil }
     // Before any job: what is paused must not begin because Redis has forgotten that it is.
     try await bringRules(state)
     agreement = Agreement(seen: asked, epoch: state.epoch, rulesVersion: state.rulesVersion)
@@ -144,10 +145,17 @@ package struct Scheduler: Service {
   ///
   /// Whoever raises an epoch establishes it, and nobody else: established once more after Redis was emptied again, it
   /// would look as if Redis still knew what was enqueued under it.
-  private func agreedState() async throws -> QueueState? {
-    let known = try await ledger.queueState()
+  ///
+  /// One scheduler at a time may raise epochs: two that reach different servers, as when one is cut off from the new
+  /// primary, would each take the queue away from the other, again and again. It loses that right with its session, which
+  /// ends when it does not reach Redis.
+  private func agree(on known: QueueState, _ session: any LedgerSession) async throws -> QueueState? {
     let (claimed, runID) = (try await queue.epoch(), try await queue.serverRunID())
     if claimed == known.epoch, runID == known.redisRunID { return known }
+    guard try await session.tryToKeepQueue() else {
+      queue.reconnect()
+      return nil
+    }
     let raised = try await ledger.raiseEpoch(known: known.epoch, claimed: claimed, redisRunID: runID)
     guard let epoch = raised else { return nil }
     // A crash before this leaves Redis behind the ledger, and the next look raises the epoch again.
@@ -155,7 +163,7 @@ package struct Scheduler: Service {
     Counter(label: MetricName.epochsRaised).increment()
     logger.notice(
       "Redis lost its memory of the queue, or may have; filling it again", metadata: ["epoch": "\(epoch)"])
-    return try await ledger.queueState()
+    return try await session.queueState()
   }
 
   /// Redis works by a copy of the operators' rules, which it lost with its memory, or which they have changed since.
