@@ -5,6 +5,8 @@ import Redis
 struct ShardKeys: Sendable {
   let epoch: String
   let rules: String
+  let depths: String
+  let late: String
   /// By class; the lists that a worker blocks on.
   let wake: [String]
   /// In the order in which `shard.lua` names them.
@@ -19,8 +21,8 @@ struct ShardKeys: Sendable {
   init(prefix: String, shard: Int) {
     let tag = "{\(prefix):\(shard)}:"
     let classes = JobClass.allCases.map(\.rawValue)
-    (epoch, rules) = (tag + "epoch", tag + "rules")
+    (epoch, rules, depths, late) = (tag + "epoch", tag + "rules", tag + "depths", tag + "late")
     wake = classes.map { tag + "wake:\($0)" }
-    all = Self.singles.map { tag + $0 } + classes.map { tag + "turns:\($0)" } + wake
+    all = Self.singles.map { tag + $0 } + classes.map { tag + "turns:\($0)" } + wake + [late]
   }
 }

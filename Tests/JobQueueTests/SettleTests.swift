@@ -100,8 +100,7 @@ struct SettleTests {
       try await bench.queue.settle(lease, [1: .again(after: .seconds(5))])
       _ = try await bench.lease(limit: 1)  // 2 is leased, 1 delayed, 3 waits
       let jobs = (1...4).map { QueuedJob(number: $0, lane: .a, jobClass: .bulk, kind: .sync) }
-      let (added, known) = try await bench.queue.enqueue(jobs)
-      #expect(added == 1 && known == 3)
+      #expect(try await bench.queue.enqueue(jobs).added == 1)
       let later = (1...4).map { QueuedJob(number: $0, lane: .a, jobClass: .bulk, kind: .sync, delay: .seconds(9)) }
       #expect(try await bench.queue.enqueue(later).added == 0)
     }

@@ -82,7 +82,7 @@ struct QueueStatsTests {
         select \(id), 'database', id from securable where connection_id = \(id) and kind = 'database' order by name;
       insert into job (lane_id, kind, class, scope) select id, 'sync', 2, '{"subject":"everything"}'
         from lane where kind = 'database' order by id;
-      insert into refill (class, epoch) values (2, \(Installation.epoch))
+      insert into refill (class, parked_by, epoch) values (2, \(id), \(Installation.epoch))
       """)
     try await installation.handOver()
   }
