@@ -44,7 +44,8 @@ package struct OutboxRound: Sendable, Equatable {
 /// The queue as the ledger knows it.
 package struct QueueState: Sendable {
   package let epoch: Int64
-  /// The run of the Redis server that holds this epoch's queue; nil before the first.
+  /// The run of the Redis server that holds this epoch's queue. Nil before the first, and when this database has taken
+  /// another's place since then: it may have forgotten the last results, of which Redis knows that they are settled.
   package let redisRunID: String?
   /// The classes with new jobs that Redis has not been told of.
   package let outboxClasses: Set<JobClass>
@@ -80,6 +81,8 @@ extension MetadataSession {
   private static let outboxLock: Int64 = 0x534C_5549_0000_0001
   /// Key of the session lock that makes a scheduler the leader.
   package static let leaderLock: Int64 = 0x534C_5549_0000_0002
+  /// Key of the session lock that lets a scheduler raise the queue's epoch.
+  static let keeperLock: Int64 = 0x534C_5549_0000_0004
   /// Connections that share a page: what each has more than its share, an entry of the outbox, is bounded with it.
   package static let outboxTurns = 10
 

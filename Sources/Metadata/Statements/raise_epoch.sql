@@ -2,7 +2,8 @@
 -- ($2), of the server run $3; and with it the refill of Redis with everything unfinished. An empty Redis is full of
 -- nothing.
 with raised as (
-  update queue_epoch set epoch = greatest(epoch, coalesce($2, 0)) + 1, redis_run_id = $3, full_since = null
+  update queue_epoch set epoch = greatest(epoch, coalesce($2, 0)) + 1, redis_run_id = $3, full_since = null,
+    timeline = left(pg_walfile_name(pg_current_wal_lsn()), 8)
   where epoch = $1
   returning epoch
 ), begun as (
