@@ -140,7 +140,7 @@ extension LaneQueue {
     for key in [keys.depths, keys.late] {
       let reply = try await requesting { () throws(RedisError) in try await client.send(["HMGET", key] + names) }
       let values = try decoding { () throws(RedisError) in try reply.requireArray() }
-      for (connection, value) in zip(order, values) { depths[connection, default: 0] += value.text.flatMap(Int.init) ?? 0 }
+      for (connection, value) in zip(order, values) { depths[connection, default: 0] += Int(value.integer ?? 0) }
     }
     return depths
   }

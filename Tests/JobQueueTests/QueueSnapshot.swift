@@ -6,8 +6,8 @@ import Redis
 enum QueueSnapshot {
   static func lines(of client: RedisClient) async throws -> [String] {
     let names = [
-      "waiting", "delayed", "lanes", "counts", "depths", "late", "counters", "lease", "leases", "work", "phase", "parked",
-      "rules", "ready", "places", "virtual", "turns:0", "turns:1", "turns:2",
+      "waiting", "delayed", "lanes", "counts", "depths", "late", "counters", "lease", "leases", "work", "phase",
+      "parked", "rules", "ready", "places", "virtual", "turns:0", "turns:1", "turns:2",
     ]
     let reply = try await client.eval(script, keys: names.map { "{sluice:0}:" + $0 }, arguments: names)
     return try reply.requireArray().compactMap(\.text).sorted()

@@ -26,17 +26,19 @@ with allowed as materialized (
       ) j
     order by l.id, j.id limit t.share
   ) j
+), last as materialized (
+  select distinct on (parked_by) parked_by, lane_id, id from page where is_whole
+  order by parked_by, lane_id desc, id desc
 ), moved as (
-  update refill r set lane_id = last.lane_id, job_id = last.id
-  from (select distinct on (parked_by) * from page where is_whole order by parked_by, lane_id desc, id desc) last
+  update refill r set lane_id = last.lane_id, job_id = last.id from last
   where r.class = $1 and r.epoch = $6 and r.parked_by = last.parked_by
 ), ended as (
   delete from refill r using turn t
   where r.class = $1 and r.epoch = $6 and r.parked_by = t.parked_by
-    and not exists (select from page p where p.parked_by = t.parked_by and p.is_whole)
+    and not exists (select from last where last.parked_by = t.parked_by)
 ), round as (
   select case when count(*) = $5 then max(parked_by) end as next,
-    (select now from allowed) and ($3 >= 0 or count(*) = $5 or exists (select from page where is_whole)) as has_more
+    (select now from allowed) and ($3 >= 0 or count(*) = $5 or exists (select from last)) as has_more
   from turn
 )
 select r.next, r.has_more, p.id, p.lane_id, p.parked_by, p.kind,
