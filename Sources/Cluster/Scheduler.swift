@@ -76,19 +76,17 @@ package struct Scheduler: Service {
   }
 
   /// Hands over what is in the outbox by rounds: in each round a batch of every class, revokes first, so that neither a
-  /// million bulk jobs delay a revoke nor many revokes the others for ever. A full queue takes only revokes.
+  /// million bulk jobs delay a revoke nor many revokes the others for ever; and each batch by turns of the connections. A
+  /// full queue takes only revokes, and so it does of a full connection's jobs.
   private func emptyOutbox(_ session: any LedgerSession, _ agreement: inout Agreement?) async throws {
-    var count = 1
-    while count > 0, let state = try await agreedState(session, &agreement) {
-      count = 0
-      var isFull = try await isStillFull(state)
-      for jobClass in state.outboxClasses where !isFull || jobClass == .revoke {
-        do { count += try await enqueueBatch(of: jobClass, state.epoch) } catch let error as JobQueueError
-          where error.code == .full
-        {
-          isFull = true
-          try await note(isFull: true)
-        }
+    var rounds: [JobClass: OutboxRound] = [:]
+    var (isFirst, hasMore) = (true, true)
+    while hasMore, var state = try await agreedState(session, &agreement) {
+      if isFirst { state = try await lookForRoom(state, session) }
+      (isFirst, hasMore) = (false, false)
+      for jobClass in state.waitingClasses where !state.isFull || jobClass == .revoke {
+        let mayHaveMore = try await enqueueBatch(of: jobClass, state, &rounds[jobClass, default: OutboxRound()])
+        hasMore = hasMore || mayHaveMore
       }
     }
   }
@@ -121,13 +119,17 @@ package struct Scheduler: Service {
     return state
   }
 
-  /// A queue that was full is so until it has room for a fifth of what it may hold, so that producers do not stop and go
-  /// with every job.
-  private func isStillFull(_ state: QueueState) async throws -> Bool {
-    guard state.isFull else { return false }
-    if try await queue.depth() > queue.mostWaiting * 4 / 5 { return true }
-    try await note(isFull: false)
-    return false
+  /// What was full is so until it has room for a fifth of what it may hold, so that producers do not stop and go with
+  /// every job.
+  private func lookForRoom(_ state: QueueState, _ session: any LedgerSession) async throws -> QueueState {
+    func isRoom(_ depth: Int, of most: Int) -> Bool { depth <= most * 4 / 5 }
+    if state.isFull, isRoom(try await queue.depth(), of: queue.mostWaiting) { try await note(isFull: false) }
+    if !state.fullConnections.isEmpty {
+      let depths = try await queue.depths(of: state.fullConnections)
+      let free = depths.filter { isRoom($0.value, of: queue.mostWaitingOfConnection) }
+      if !free.isEmpty { _ = try await note(Set(free.keys), areFull: false) }
+    }
+    return state.isFull || !state.fullConnections.isEmpty ? try await session.queueState() : state
   }
 
   private func note(isFull: Bool) async throws {
@@ -137,6 +139,20 @@ package struct Scheduler: Service {
       isFull
         ? "the queue is full: only revokes are handed over, and producers are told to slow down"
         : "the queue has room again", metadata: ["limit": "\(queue.mostWaiting)"])
+  }
+
+  /// - Returns: Whether that was news.
+  private func note(_ connections: Set<Int64>, areFull: Bool) async throws -> Bool {
+    let news = try await ledger.noteConnections(connections, areFull: areFull)
+    if areFull { Counter(label: MetricName.connectionsFull).increment(by: news.count) }
+    for connection in news {
+      logger.notice(
+        areFull
+          ? "the queue is full of a connection's jobs: only its revokes are handed over, and its producers are told to slow down"
+          : "the queue has room again for a connection's jobs",
+        metadata: ["connection": "\(connection)", "limit": "\(queue.mostWaitingOfConnection)"])
+    }
+    return !news.isEmpty
   }
 
   /// The queue's state in an epoch that Redis and the ledger agree on. A Redis without a memory, with another epoch's,
@@ -174,17 +190,30 @@ package struct Scheduler: Service {
     logger.info("Redis has the rules of the queue", metadata: ["version": "\(rules.version)"])
   }
 
-  private func enqueueBatch(of jobClass: JobClass, _ epoch: Int64) async throws -> Int {
-    let count = try await ledger.handOver(jobClass, epoch: epoch, limit: configuration.outboxBatch) { jobs in
-      _ = try await queue.enqueue(
-        jobs.map {
-          QueuedJob(
-            number: $0.id, lane: LaneID(connection: $0.parkedBy, lane: $0.lane), jobClass: $0.jobClass,
-            kind: $0.kind, delay: $0.delay)
-        }, epoch: epoch)
+  /// Connections of which Redis takes in no more.
+  private struct FullConnections: Error {
+    let connections: Set<Int64>
+  }
+
+  /// - Returns: Whether there may be more to hand over.
+  private func enqueueBatch(
+    of jobClass: JobClass, _ state: QueueState, _ round: inout OutboxRound
+  ) async throws -> Bool {
+    do {
+      let count = try await ledger.handOver(jobClass, in: state, round: &round, limit: configuration.outboxBatch) {
+        jobs in
+        let full = try await queue.enqueue(jobs.map(QueuedJob.init), epoch: state.epoch).full
+        // All of them stay in the outbox. Those that Redis took in are told once more, in a batch without the full ones.
+        if !full.isEmpty { throw FullConnections(connections: full) }
+      }
+      if count > 0 { Counter(label: MetricName.jobsEnqueued).increment(by: count) }
+      return round.hasMore
+    } catch let error as JobQueueError where error.code == .full {
+      try await note(isFull: true)
+      return true
+    } catch let full as FullConnections {
+      return try await note(full.connections, areFull: true)
     }
-    if count > 0 { Counter(label: MetricName.jobsEnqueued).increment(by: count) }
-    return count
   }
 
   /// Does the leader's duties for as long as the session that holds the leader's lock lives.
@@ -195,5 +224,13 @@ package struct Scheduler: Service {
         try await surroundings.sleep(for: configuration.dutyInterval)
       }
     }
+  }
+}
+
+extension QueuedJob {
+  package init(_ job: OutboxJob) {
+    self.init(
+      number: job.id, lane: LaneID(connection: job.parkedBy, lane: job.lane), jobClass: job.jobClass, kind: job.kind,
+      delay: job.delay)
   }
 }

@@ -12,13 +12,16 @@ package protocol WorkQueue: Sendable {
   var mostWaiting: Int { get }
   /// How many wait and are delayed.
   func depth() async throws(JobQueueError) -> Int
+  /// As `mostWaiting`, of one connection: `enqueue` passes over its jobs, and takes in those of others.
+  var mostWaitingOfConnection: Int { get }
+  func depths(of connections: Set<Int64>) async throws(JobQueueError) -> [Int64: Int]
 
   func epoch() async throws(JobQueueError) -> Int64?
   func serverRunID() async throws(JobQueueError) -> String?
   /// The ledger says that another server holds the queue: look for it.
   func reconnect()
   func establish(epoch: Int64) async throws(JobQueueError) -> Bool
-  func enqueue(_ jobs: [QueuedJob], epoch: Int64) async throws(JobQueueError) -> (added: Int, known: Int)
+  func enqueue(_ jobs: [QueuedJob], epoch: Int64) async throws(JobQueueError) -> LaneQueue.Enqueued
   func lease(worker: String, limit: Int, classes: Set<JobClass>) async throws(JobQueueError) -> LeaseReply
   func settle(_ lease: Lease, _ settlements: [Int64: Settlement]) async throws(JobQueueError)
   func extend(_ lease: Lease) async throws(JobQueueError) -> Bool
@@ -44,6 +47,7 @@ extension LaneQueue: WorkQueue {
   package var leaseTTL: Duration { configuration.leaseTTL }
   package var longestWait: Duration { configuration.longestWait }
   package var mostWaiting: Int { configuration.mostWaiting }
+  package var mostWaitingOfConnection: Int { configuration.mostWaitingOfConnection }
   package func depth() async throws(JobQueueError) -> Int {
     let stats = try await stats()
     return stats.waitingTotal + stats.delayed

@@ -18,7 +18,10 @@ package struct LaneQueue: Sendable {
     package var outagePause: Duration = .milliseconds(500)
     /// Waiting and delayed jobs beyond which `enqueue` is refused with `.full`; revokes always pass. A job takes less
     /// than 150 bytes of Redis.
-    package var mostWaiting = 1_000_000
+    package var mostWaiting = 1_000_000 { didSet { mostWaitingOfConnection = mostWaiting / 10 } }
+    /// Waiting and delayed jobs of one connection beyond which `enqueue` passes over its others; revokes always pass.
+    /// A tenth of `mostWaiting` unless set after it: whoever is stopped leaves room for the others.
+    package var mostWaitingOfConnection = 100_000
 
     package init(
       prefix: String = "sluice", shard: Int = 0, leaseTTL: Duration = .seconds(30), longestWait: Duration = .seconds(5)
@@ -86,28 +89,60 @@ extension LaneQueue {
     return reply.integer
   }
 
-  /// Puts jobs into their lanes, revokes first. A job that is already waiting, delayed or leased stays as it is
-  /// (`known`).
+  /// What became of jobs that were offered.
+  package struct Enqueued: Sendable, Equatable {
+    /// Jobs that the queue did not have.
+    package var added = 0
+    /// Connections of which it has as many jobs as it may: some of theirs were passed over, and may be offered again
+    /// once `depths` says that there is room.
+    package var full: Set<Int64> = []
+
+    package init() {}
+  }
+
+  /// Puts jobs into their lanes, revokes first. A job that is already waiting, delayed or leased stays as it is, but a
+  /// delayed one that is offered without a delay waits from now on.
   ///
   /// - Throws: `.epochLost` if Redis has another epoch's memory than the caller's ledger, or none; `.full` if there is
   ///   no room for some of the jobs: what was taken in until then stays, and all may be offered again.
   package func enqueue(
     _ jobs: [QueuedJob], epoch: Int64
-  ) async throws(JobQueueError) -> (added: Int, known: Int) {
+  ) async throws(JobQueueError) -> Enqueued {
     let urgent = jobs.filter { $0.jobClass == .revoke }
     let others = urgent.isEmpty ? jobs : jobs.filter { $0.jobClass != .revoke }
-    let added = try await enqueue(urgent, epoch, most: 0) + enqueue(others, epoch, most: configuration.mostWaiting)
-    return (added, jobs.count - added)
+    var enqueued = Enqueued()
+    try await enqueue(urgent, [epoch, 0, 0], &enqueued)
+    try await enqueue(
+      others, [epoch, Int64(configuration.mostWaiting), Int64(configuration.mostWaitingOfConnection)], &enqueued)
+    return enqueued
   }
 
-  private func enqueue(_ jobs: [QueuedJob], _ epoch: Int64, most: Int) async throws(JobQueueError) -> Int {
-    var added = 0
+  private func enqueue(
+    _ jobs: [QueuedJob], _ limits: [Int64], _ enqueued: inout Enqueued
+  ) async throws(JobQueueError) {
     for start in stride(from: 0, to: jobs.count, by: Self.longestBatch) {
       let batch = jobs[start..<min(start + Self.longestBatch, jobs.count)]
-      let reply = try await run(.enqueue, [String(epoch), String(most)] + Self.groups(batch))
-      added += try decoding { () throws(RedisError) in Int(try reply.requireInteger()) }
+      let reply = try await run(.enqueue, limits.map(String.init) + Self.groups(batch))
+      let numbers = try decoding { () throws(RedisError) in
+        try reply.requireArray().map { value throws(RedisError) in try value.requireInteger() }
+      }
+      enqueued.added += Int(numbers.first ?? 0)
+      enqueued.full.formUnion(numbers.dropFirst())
     }
-    return added
+  }
+
+  /// Waiting and delayed jobs of these connections.
+  package func depths(of connections: Set<Int64>) async throws(JobQueueError) -> [Int64: Int] {
+    if connections.isEmpty { return [:] }
+    let order = connections.sorted()
+    let names = order.map(LaneID.connectionText)
+    var depths: [Int64: Int] = [:]
+    for key in [keys.depths, keys.late] {
+      let reply = try await requesting { () throws(RedisError) in try await client.send(["HMGET", key] + names) }
+      let values = try decoding { () throws(RedisError) in try reply.requireArray() }
+      for (connection, value) in zip(order, values) { depths[connection, default: 0] += Int(value.integer ?? 0) }
+    }
+    return depths
   }
 
   private struct Group: Hashable {
@@ -116,14 +151,15 @@ extension LaneQueue {
   }
 
   private static func groups(_ jobs: ArraySlice<QueuedJob>) -> [String] {
-    var groups: [Group: String] = [:]
+    // In the order in which they come first: where a connection is full, the first ones get in.
+    var order: [Group] = []
+    var texts: [Group: String] = [:]
     for job in jobs {
       let group = Group(lane: job.lane, delay: max(0, job.delay?.wholeMilliseconds ?? 0))
-      groups[group, default: ""] += job.text
+      if texts[group] == nil { order.append(group) }
+      texts[group, default: ""] += job.text
     }
-    var arguments: [String] = []
-    for (group, text) in groups { arguments += [group.lane.description, String(group.delay), text] }
-    return arguments
+    return order.flatMap { [$0.lane.description, String($0.delay), texts[$0] ?? ""] }
   }
 
   /// Takes out a job that nobody works on.

@@ -7,6 +7,8 @@ struct ShardKeys: Sendable {
   /// The run of the server on which the epoch was established; no script's business.
   let run: String
   let rules: String
+  let depths: String
+  let late: String
   /// By class; the lists that a worker blocks on.
   let wake: [String]
   /// In the order in which `shard.lua` names them.
@@ -22,7 +24,8 @@ struct ShardKeys: Sendable {
     let tag = "{\(prefix):\(shard)}:"
     let classes = JobClass.allCases.map(\.rawValue)
     (epoch, run, rules) = (tag + "epoch", tag + "run", tag + "rules")
+    (depths, late) = (tag + "depths", tag + "late")
     wake = classes.map { tag + "wake:\($0)" }
-    all = Self.singles.map { tag + $0 } + classes.map { tag + "turns:\($0)" } + wake
+    all = Self.singles.map { tag + $0 } + classes.map { tag + "turns:\($0)" } + wake + [late]
   }
 }

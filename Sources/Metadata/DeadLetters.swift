@@ -116,7 +116,7 @@ extension MetadataSession {
   private func run(_ numbers: [Int64], _ keys: [String?]) async throws -> [RetriedJob] {
     let rows = try await connection.query(
       statement(PackageResources.retry_jobs_sql),
-      [.int8Array(numbers), .textArray(keys), .text(Self.outboxChannel)]
+      [.int8Array(numbers), .textArray(keys), .text(Self.outboxChannel), .int(Self.outboxEntry)]
     ).rows
     return try rows.map { RetriedJob(id: try $0.int("id"), runsAs: try $0.int("runs_as")) }
   }

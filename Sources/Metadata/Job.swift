@@ -128,8 +128,8 @@ package struct SubmittedJob: Sendable, Hashable {
   package let lane: Int64
   /// False: the request coalesced into a job that had not started.
   package let isNew: Bool
-  /// Redis holds as many jobs as it may: this one is safe, but waits for room before it waits for its turn. Whoever has
-  /// more to submit slows down.
+  /// Redis holds as many jobs as it may, of all connections or of this job's, or the outbox has grown long: this one is
+  /// safe, but waits for room before it waits for its turn. Whoever has more to submit slows down.
   package let isQueueFull: Bool
 }
 

@@ -40,8 +40,10 @@ extension MetadataSession {
     }
   }
 
-  /// Jobs in one INSERT, and so in one entry of the outbox.
+  /// Jobs in one INSERT.
   private static let submitChunk = 1000
+  /// Jobs in one entry of the outbox at most: what a connection may get more than its turn when Redis is told.
+  static let outboxEntry = 100
 
   private func insert(
     _ requests: [(key: CoalescingKey, value: JobRequest)], into jobs: inout [CoalescingKey: SubmittedJob]
@@ -52,7 +54,7 @@ extension MetadataSession {
         .int8Array(requests.map(\.key.lane)), .textArray(requests.map(\.value.kind.rawValue)),
         .int8Array(requests.map { Int64($0.value.jobClass.rawValue) }), .textArray(requests.map(\.value.scope.json)),
         .textArray(requests.map(\.key.openKey)), .textArray(requests.map { $0.value.parent.map(String.init) }),
-        .text(Self.outboxChannel),
+        .text(Self.outboxChannel), .int(Self.outboxEntry),
       ]
     ).rows
     for row in rows {
@@ -68,9 +70,10 @@ extension MetadataSession {
       c.name as connection, j.kind, j.class, j.state, j.scope::text as scope, j.parent_id, j.coalesced, j.attempt,
       j.max_attempts, j.stalls,
       j.finished_at is null
-        and not exists (select from outbox o
-          where o.class = j.class and j.id between o.first_job and o.last_job and j.id = any (o.jobs))
-        and not exists (select from refill r where r.class = j.class and (r.lane_id, r.job_id) < (j.lane_id, j.id))
+        and not exists (select from outbox o where o.class = j.class and o.parked_by = l.parked_by
+          and j.id between o.first_job and o.last_job and j.id = any (o.jobs))
+        and not exists (select from refill r where r.class = j.class and r.parked_by = l.parked_by
+          and (r.lane_id, r.job_id) < (j.lane_id, j.id))
         as enqueued, \(rfc3339("j.created_at")) as created_at,
       \(rfc3339("j.scheduled_at")) as scheduled_at, \(rfc3339("j.started_at")) as started_at,
       \(rfc3339("j.finished_at")) as finished_at, j.worker, j.error, j.remedy, j.result::text as result

@@ -21,28 +21,58 @@ package struct OutboxJob: Sendable {
   }
 }
 
+/// A page of the outbox, or of a refill.
+package struct OutboxPage: Sendable {
+  package var jobs: [OutboxJob] = []
+  /// The connection after which the round goes on; nil: it begins again with the first.
+  package var next: Int64?
+  package var hasMore = false
+
+  package init() {}
+}
+
+/// Where the rounds through the connections with jobs of a class have come to: the connections after which the outbox and
+/// the refill go on; nil: with the first.
+package struct OutboxRound: Sendable, Equatable {
+  package var outbox: Int64?
+  package var refill: Int64?
+  package var hasMore = false
+
+  package init() {}
+}
+
 /// The queue as the ledger knows it.
 package struct QueueState: Sendable {
   package let epoch: Int64
   /// The run of the Redis server that holds this epoch's queue. Nil before the first, and when this database has taken
   /// another's place since then: it may have forgotten the last results, of which Redis knows that they are settled.
   package let redisRunID: String?
-  /// The classes with jobs that Redis has not been told of, the first to be told first.
-  package let outboxClasses: [JobClass]
+  /// The classes with new jobs that Redis has not been told of.
+  package let outboxClasses: Set<JobClass>
+  /// The classes with jobs that it has to be told of again.
+  package let refillClasses: Set<JobClass>
   /// Redis holds as many jobs as it may: producers slow down, and only revokes are handed over.
   package let isFull: Bool
+  /// Connections of which it holds as many jobs as it may of one: the same holds for theirs.
+  package let fullConnections: Set<Int64>
   /// Of the operators' rules; rises with every change.
   package let rulesVersion: Int64
 
   package init(
-    epoch: Int64, redisRunID: String?, outboxClasses: [JobClass], isFull: Bool, rulesVersion: Int64
+    epoch: Int64, redisRunID: String?, outboxClasses: Set<JobClass>, refillClasses: Set<JobClass>, isFull: Bool,
+    fullConnections: Set<Int64>, rulesVersion: Int64
   ) {
     self.rulesVersion = rulesVersion
     self.epoch = epoch
     self.redisRunID = redisRunID
     self.outboxClasses = outboxClasses
+    self.refillClasses = refillClasses
     self.isFull = isFull
+    self.fullConnections = fullConnections
   }
+
+  /// The classes with jobs that Redis has to be told of, the first to be told first.
+  package var waitingClasses: [JobClass] { outboxClasses.union(refillClasses).sorted() }
 }
 
 /// The outbox: jobs that Redis has not been told of.
@@ -53,67 +83,70 @@ extension MetadataSession {
   package static let leaderLock: Int64 = 0x534C_5549_0000_0002
   /// Key of the session lock that lets a scheduler raise the queue's epoch.
   static let keeperLock: Int64 = 0x534C_5549_0000_0004
+  /// Connections that share a page: what each has more than its share, an entry of the outbox, is bounded with it.
+  package static let outboxTurns = 10
 
-  /// Takes jobs of a class that Redis has not been told of: first what it has forgotten, then what is new. Redis is told
-  /// before the transaction commits; if that fails they stay, and are told once more, which is harmless.
+  /// Takes new jobs of a class that Redis has not been told of. Redis is told before the transaction commits; if that
+  /// fails they stay, and are told once more, which is harmless.
   ///
   /// One transaction at a time does so, by an advisory lock that lasts until its end.
-  /// - Returns: about `limit` jobs; none as well while another scheduler does this.
-  package func takeOutbox(_ jobClass: JobClass, epoch: Int64, limit: Int) async throws -> [OutboxJob] {
-    let new = try await takeNew(jobClass, limit)
-    if !new.isEmpty { return new }
-    let refill = try await connection.query(
-      """
-      select epoch, lane_id, job_id, pg_try_advisory_xact_lock($2) as is_locked from refill where class = $1
-      """, [.int(jobClass.rawValue), .int8(Self.outboxLock)]
-    ).rows.first
-    guard let refill, try refill.bool("is_locked"), try refill.int("epoch") == epoch else { return [] }
-    let forgotten = try await takeRefill(jobClass, epoch, limit, after: refill)
-    return forgotten.isEmpty ? try await takeNew(jobClass, limit) : forgotten
+  /// - Parameters:
+  ///   - limit: Shared by the next `outboxTurns` connections; each may get an entry of the outbox more.
+  ///   - after: As the page before said.
+  ///   - connections: That are passed over.
+  /// - Returns: None as well while another scheduler does this, or in another epoch.
+  package func takeOutbox(
+    _ jobClass: JobClass, epoch: Int64, limit: Int, after: Int64? = nil, without connections: Set<Int64> = []
+  ) async throws -> OutboxPage {
+    try await takePage(PackageResources.take_outbox_sql, jobClass, epoch, limit, after, connections)
   }
 
-  /// None while Redis has to be told of what it has forgotten.
-  private func takeNew(_ jobClass: JobClass, _ limit: Int) async throws -> [OutboxJob] {
-    try await connection.queryPrepared(
-      statement(PackageResources.take_outbox_sql),
-      [.int(jobClass.rawValue), .int(limit), .int8(Self.outboxLock)]
-    ).rows.map { try Self.decodeOutbox($0, jobClass) }
+  /// As `takeOutbox`, of the jobs that Redis has forgotten.
+  package func takeRefill(
+    _ jobClass: JobClass, epoch: Int64, limit: Int, after: Int64? = nil, without connections: Set<Int64> = []
+  ) async throws -> OutboxPage {
+    try await takePage(PackageResources.take_refill_sql, jobClass, epoch, limit, after, connections)
   }
 
-  /// None once Redis has been told of everything that it had forgotten.
-  private func takeRefill(
-    _ jobClass: JobClass, _ epoch: Int64, _ limit: Int, after place: PostgresRow
-  ) async throws -> [OutboxJob] {
-    let jobs = try await connection.query(
-      statement(PackageResources.take_refill_sql),
+  private func takePage(
+    _ source: [UInt8], _ jobClass: JobClass, _ epoch: Int64, _ limit: Int, _ after: Int64?,
+    _ connections: Set<Int64>
+  ) async throws -> OutboxPage {
+    let rows = try await connection.queryPrepared(
+      statement(source),
       [
-        .int(jobClass.rawValue), .int8(epoch), .int8(try place.int("lane_id")), .int8(try place.int("job_id")),
-        .int(limit),
+        .int(jobClass.rawValue), .int(limit), .int8(after ?? -1), .int8Array(connections.sorted()),
+        .int(Self.outboxTurns), .int8(epoch), .int8(Self.outboxLock),
       ]
-    ).rows.map { try Self.decodeOutbox($0, jobClass) }
-    if jobs.isEmpty {
-      _ = try await connection.query(
-        "delete from refill where class = $1 and epoch = $2", [.int(jobClass.rawValue), .int8(epoch)])
+    ).rows
+    var page = OutboxPage()
+    for row in rows {
+      (page.next, page.hasMore) = (try row.optionalInt("next"), try row.bool("has_more"))
+      if let id = try row.optionalInt("id") { page.jobs.append(try Self.decodeOutbox(row, id, jobClass)) }
     }
-    return jobs
+    return page
   }
 
-  private static func decodeOutbox(_ row: PostgresRow, _ jobClass: JobClass) throws -> OutboxJob {
+  private static func decodeOutbox(_ row: PostgresRow, _ id: Int64, _ jobClass: JobClass) throws -> OutboxJob {
     guard let kind = JobKind(rawValue: try row.text("kind")) else {
-      throw MetadataError(.corrupt, "job \(try row.int("id")) was written by another version")
+      throw MetadataError(.corrupt, "job \(id) was written by another version")
     }
     let delay = try row.int("delay_ms")
     return OutboxJob(
-      id: try row.int("id"), lane: try row.int("lane_id"), parkedBy: try row.int("parked_by"), jobClass: jobClass,
+      id: id, lane: try row.int("lane_id"), parkedBy: try row.int("parked_by"), jobClass: jobClass,
       kind: kind, delay: delay > 0 ? .milliseconds(delay) : nil)
   }
 
   package func queueState() async throws -> QueueState {
     let row = try await connection.queryPrepared(statement(PackageResources.queue_state_sql)).rows[0]
+    func classes(_ column: String) throws -> Set<JobClass> {
+      Set(try row.intArray(column).compactMap { JobClass(rawValue: Int($0)) })
+    }
     return QueueState(
       epoch: try row.int("epoch"), redisRunID: try row.optionalText("redis_run_id"),
-      outboxClasses: try row.intArray("classes").compactMap { JobClass(rawValue: Int($0)) },
-      isFull: try row.bool("is_full"), rulesVersion: try row.int("rules_version"))
+      outboxClasses: try classes("outbox_classes"), refillClasses: try classes("refill_classes"),
+      isFull: try row.bool("is_full"), fullConnections: Set(try row.intArray("full_connections")),
+      rulesVersion: try row.int("rules_version"))
   }
 
   /// Notes that the queue is full, or that there is room again; producers are told with what they submit.
@@ -126,6 +159,39 @@ extension MetadataSession {
       update queue_epoch set full_since = case when $1 then now() end where (full_since is null) = $1
       """, [.bool(isFull)]
     ).affected > 0
+  }
+
+  /// Notes that the queue is full of these connections' jobs, or has room for them again; as `noteQueue(isFull:)`.
+  ///
+  /// - Returns: Those of which it was not known.
+  @discardableResult
+  package func noteConnections(_ connections: Set<Int64>, areFull: Bool) async throws -> Set<Int64> {
+    let change =
+      areFull
+      ? """
+      insert into full_connection (connection_id) select id from connection where id = any ($1)
+      on conflict do nothing returning connection_id
+      """ : "delete from full_connection where connection_id = any ($1) returning connection_id"
+    let rows = try await connection.query(change, [.int8Array(connections.sorted())]).rows
+    return Set(try rows.map { try $0.int("connection_id") })
+  }
+
+  /// Since when Redis has as many jobs of which connections as it may of one; RFC 3339, UTC.
+  package func fullConnections() async throws -> [Int64: String] {
+    let rows = try await connection.query(
+      "select connection_id, \(rfc3339("since")) as since from full_connection"
+    ).rows
+    return try rows.reduce(into: [:]) { $0[try $1.int("connection_id")] = try $1.text("since") }
+  }
+
+  /// Whether the queue has room for new jobs of these lanes' connections.
+  package func hasRoom(for lanes: Set<Int64>) async throws -> Bool {
+    try await connection.query(
+      """
+      select not exists (select from queue_room where is_full
+        and parked_by in (select parked_by from lane where id = any ($1))) as has_room
+      """, [.int8Array(lanes.sorted())]
+    ).rows[0].bool("has_room")
   }
 
   /// Redis has lost its memory, or may have: raises the epoch above `known` and above what Redis still claims, and

@@ -5,14 +5,17 @@ import Postgres
 package struct NotEnqueued: Sendable {
   /// Counted up to `MetadataSession.countLimit` entries of the outbox, and as many jobs that Redis has forgotten.
   package let count: Int
-  /// Since the oldest of the outbox was due.
+  /// Since the oldest of the outbox was due, apart from those of full connections.
   package let oldestAge: Duration
   /// Redis lost its memory, and is being told of everything unfinished again.
   package let isRefilling: Bool
   /// Since when Redis has as many jobs as it may: these wait until it has room. RFC 3339, UTC.
   package let fullSince: String?
+  /// Connections of which Redis has as many jobs as it may of one.
+  package let fullConnections: Int
 
-  package init(count: Int, oldestAge: Duration, isRefilling: Bool, fullSince: String?) {
+  package init(count: Int, oldestAge: Duration, isRefilling: Bool, fullSince: String?, fullConnections: Int = 0) {
+    self.fullConnections = fullConnections
     self.count = count
     self.oldestAge = oldestAge
     self.isRefilling = isRefilling
@@ -32,7 +35,7 @@ extension MetadataSession {
     return NotEnqueued(
       count: Int(try row.int("jobs")), oldestAge: .seconds(try row.int("oldest_s")),
       isRefilling: try row.bool("is_refilling"),
-      fullSince: try row.optionalText("full_since"))
+      fullSince: try row.optionalText("full_since"), fullConnections: Int(try row.int("full_connections")))
   }
 
   /// Jobs in the first `countLimit` entries of the outbox, by kind.

@@ -14,6 +14,8 @@ package enum MetricName {
   package static let jobsEnqueued = "sluice_jobs_enqueued_total"
   /// Times that Redis held as many jobs as it may, so that producers were told to slow down.
   package static let queueFull = "sluice_queue_full_total"
+  /// Times that Redis held as many jobs of a connection as it may, so that its producers were told to slow down.
+  package static let connectionsFull = "sluice_queue_connections_full_total"
   /// Times that Redis was found without its memory.
   package static let epochsRaised = "sluice_queue_epochs_raised_total"
   /// Probes of instances that did not run.

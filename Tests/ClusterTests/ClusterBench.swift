@@ -28,6 +28,7 @@ struct ClusterBench: Sendable {
   static func run(
     metadataServer: TestServer? = nil, metadataStandby: TestServer? = nil, targetServer: TestServer? = nil,
     leaseTTL: Duration = .seconds(5), lockTimeout: Duration = .seconds(5), appendOnly: Bool = false,
+    mostWaitingOfConnection: Int = 100_000,
     queueOn other: RedisConfiguration? = nil, _ body: @Sendable (ClusterBench) async throws -> Void
   ) async throws {
     let directory = "/tmp/sluice-tests-\(getpid())-redis-\(UInt32.random(in: 0 ... .max))"
@@ -36,9 +37,9 @@ struct ClusterBench: Sendable {
       RedisClient(
         configuration: other ?? RedisConfiguration(host: "127.0.0.1", port: redis.port), logger: Bench.quiet)
     }
-    let queue = LaneQueue(
-      client: clients[0], wakeClient: clients[1],
-      configuration: .init(leaseTTL: leaseTTL, longestWait: .milliseconds(500)))
+    var limits = LaneQueue.Configuration(leaseTTL: leaseTTL, longestWait: .milliseconds(500))
+    limits.mostWaitingOfConnection = mostWaitingOfConnection
+    let queue = LaneQueue(client: clients[0], wakeClient: clients[1], configuration: limits)
     do {
       try await Bench.run(
         metadataServer: metadataServer, metadataStandby: metadataStandby, targetServer: targetServer,
@@ -146,9 +147,10 @@ extension ClusterBench {
     }
     let enqueued = try await count(
       """
-      select count(*) as n from job j where finished_at is null
+      select count(*) as n from job j join lane l on l.id = j.lane_id where finished_at is null
         and not exists (select from outbox o where j.id = any (o.jobs))
-        and not exists (select from refill r where r.class = j.class and (r.lane_id, r.job_id) < (j.lane_id, j.id))
+        and not exists (select from refill r where r.class = j.class and r.parked_by = l.parked_by
+          and (r.lane_id, r.job_id) < (j.lane_id, j.id))
       """)
     return "jobs: \(try await states()), \(enqueued) of them enqueued; connections: \(connections); queue: "
       + "\(try await queue.stats())"

@@ -98,6 +98,10 @@ import Testing
     #expect(verdict(1, .seconds(60), fullSince: "2026-01-01T00:00:00.000Z") == .warning)
     #expect(verdict(10_000, .zero, isRefilling: true) == .warning)
     #expect(verdict(0, .zero, isRefilling: true) == .ok)
+    #expect(
+      ClusterExamination.outbox(
+        NotEnqueued(count: 1, oldestAge: .zero, isRefilling: false, fullSince: nil, fullConnections: 2)
+      ).verdict == .warning)
   }
 
   @Test func aFindingIsOneLineWithItsRemedy() {

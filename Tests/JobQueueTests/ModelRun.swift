@@ -26,6 +26,7 @@ struct ModelRun {
     (client, wakeClient) = (redis.client(), redis.client())
     var configuration = LaneQueue.Configuration()
     configuration.mostWaiting = 150
+    configuration.mostWaitingOfConnection = 60
     queue = LaneQueue(client: client, wakeClient: wakeClient, configuration: configuration, scripts: scripts)
     model = QueueModel(ttl: queue.configuration.leaseTTL.wholeMilliseconds)
     random = SeededGenerator(state: seed)
@@ -120,10 +121,16 @@ struct ModelRun {
   }
 
   private mutating func offer(_ jobs: [QueuedJob]) async throws {
-    let expected = model.enqueue(jobs, most: queue.configuration.mostWaiting)
+    let limits = queue.configuration
+    let expected = model.enqueue(
+      jobs, most: limits.mostWaiting, mostOfConnection: limits.mostWaitingOfConnection)
     do {
-      let added = try await queue.enqueue(jobs, epoch: model.epoch).added
-      try require(added == expected, "\(added) were added, the model says \(expected.map(String.init) ?? "full")")
+      let (actual, all) = (try await queue.enqueue(jobs, epoch: model.epoch), Set(Int64(1)...3))
+      try require(
+        expected.map { ($0.added, $0.full) == (actual.added, actual.full) } == true,
+        "\(actual) came of it, the model says \(expected as Any)")
+      let depths = try await queue.depths(of: all)
+      try require(all.allSatisfy { depths[$0] == model.depth(of: $0) }, "the depths are \(depths)")
     } catch let error as JobQueueError {
       try require(expected == nil && error.code == .full, "\(error)")
     }

@@ -48,7 +48,12 @@ extension Mutation {
     Mutation("enqueue", "if call('GET', EPOCH) ~= ARGV[1] then", "if false then"),
     Mutation("enqueue", "if most > 0 and", "if false and"),
     Mutation("enqueue", "+ call('ZCARD', DELAYED) >= most", ">= most"),
-    Mutation("enqueue", "known[job] = known[job] or call('ZSCORE', DELAYED, lane .. job)", ""),
+    Mutation("enqueue", "if share > 0 and", "if false and"),
+    Mutation("enqueue", " + (call('HGET', LATE, connection) or 0)", " + 0"),
+    Mutation("enqueue", "depth + fresh", "depth"),
+    Mutation("enqueue", "and connection ~= '0000000000' and", "and"),
+    Mutation("enqueue", "if delay == 0 and call('ZREM'", "if false and call('ZREM'"),
+    Mutation("enqueue", "if not known[job] and call('ZSCORE', DELAYED, lane .. job) then", "if false then"),
     Mutation("enqueue", "known[job], lease.again = true, lease.again or {}", "lease.again = lease.again or {}"),
     Mutation("enqueue", "lease.again[job] = true", ""),
     Mutation("holding", "move('ZADD', lane, back)", ""),
@@ -107,7 +112,11 @@ extension Mutation {
     // Counters equal a recount.
     Mutation("holding", "count('leased:', lease.jobs, -1)", ""),
     Mutation("holding", "count('waiting:', jobs, sign, true)", ""),
-    Mutation("cancel", "count('delayed:', {ARGV[2]}, -1)", ""),
+    Mutation("cancel", "delays(ARGV[1], {ARGV[2]}, -1)", ""),
+    Mutation("enqueue", "delays(lane, due, -1)", ""),
+    Mutation("enqueue", "delays(lane, fresh, 1)", "count('delayed:', fresh, 1)"),
+    Mutation("due", "delays(lane, jobs, -1)", "count('delayed:', jobs, -1)"),
+    Mutation("settle", "delays(lane, late, 1)", "count('delayed:', late, 1)"),
     Mutation("due", "call('HINCRBY', COUNTERS, 'reaped', #lease.jobs)", ""),
   ]
 }

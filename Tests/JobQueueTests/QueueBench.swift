@@ -14,7 +14,9 @@ struct QueueBench {
   static func run(_ body: (QueueBench) async throws -> Void) async throws {
     try await PrivateRedis.run { redis async throws in
       let client = redis.client()
-      let queue = LaneQueue(client: client, wakeClient: redis.client())
+      var limits = LaneQueue.Configuration()
+      limits.mostWaitingOfConnection = limits.mostWaiting
+      let queue = LaneQueue(client: client, wakeClient: redis.client(), configuration: limits)
       let bench = QueueBench(redis: redis, client: client, queue: queue)
       try await bench.setClock(milliseconds: 1_000_000)
       #expect(try await queue.establish(epoch: 7))

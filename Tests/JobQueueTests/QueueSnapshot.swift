@@ -6,8 +6,8 @@ import Redis
 enum QueueSnapshot {
   static func lines(of client: RedisClient) async throws -> [String] {
     let names = [
-      "waiting", "delayed", "lanes", "counts", "depths", "counters", "lease", "leases", "work", "phase", "parked",
-      "rules", "ready", "places", "virtual", "turns:0", "turns:1", "turns:2",
+      "waiting", "delayed", "lanes", "counts", "depths", "late", "counters", "lease", "leases", "work", "phase",
+      "parked", "rules", "ready", "places", "virtual", "turns:0", "turns:1", "turns:2",
     ]
     let reply = try await client.eval(script, keys: names.map { "{sluice:0}:" + $0 }, arguments: names)
     return try reply.requireArray().compactMap(\.text).sorted()
@@ -53,6 +53,9 @@ extension QueueModel {
     }
     for (connection, depth) in Dictionary(grouping: waiting, by: \.lane.connection).mapValues(\.count) {
       lines.append("depths \(connectionText(connection)) \(depth)")
+    }
+    for (connection, jobs) in Dictionary(grouping: delayed.keys, by: \.lane.connection) {
+      lines.append("late \(connectionText(connection)) \(jobs.count)")
     }
     for (lane, held) in leases {
       let jobs = held.jobs.map(\.text).joined(separator: ",")

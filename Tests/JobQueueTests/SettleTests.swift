@@ -116,10 +116,42 @@ struct SettleTests {
       try await bench.queue.settle(lease, [1: .again(after: .seconds(5))])
       _ = try await bench.lease(limit: 1)  // 2 is leased, 1 delayed, 3 waits
       let jobs = (1...4).map { QueuedJob(number: $0, lane: .a, jobClass: .bulk, kind: .sync) }
-      let (added, known) = try await bench.queue.enqueue(jobs)
-      #expect(added == 1 && known == 3)
+      #expect(try await bench.queue.enqueue(jobs).added == 1)
       let later = (1...4).map { QueuedJob(number: $0, lane: .a, jobClass: .bulk, kind: .sync, delay: .seconds(9)) }
       #expect(try await bench.queue.enqueue(later).added == 0)
+    }
+  }
+
+  /// As when somebody cancels it and retries it: it does not wait for the rest of its old delay.
+  @Test func aDelayedJobThatIsOfferedWithoutDelayWaitsFromNowOn() async throws {
+    try await QueueBench.run { bench async throws in
+      let job = QueuedJob(number: 1, lane: .a, jobClass: .bulk, kind: .sync, delay: .seconds(300))
+      #expect(try await bench.queue.enqueue([job]).added == 1)
+      #expect(try await bench.isEmpty())
+      try await bench.enqueue(1...1, .a)
+      #expect(try await bench.lease().jobs == [1])
+      #expect(try await bench.queue.depths(of: [1]) == [1: 0])
+    }
+  }
+
+  @Test func aFullConnectionIsPassedOverAndOthersAreNot() async throws {
+    try await QueueBench.run { bench async throws in
+      var limits = LaneQueue.Configuration()
+      limits.mostWaitingOfConnection = 2
+      let queue = LaneQueue(client: bench.client, wakeClient: bench.redis.client(), configuration: limits)
+      func offer(_ numbers: [Int64], _ lane: LaneID, _ jobClass: JobClass, delay: Duration? = nil) async throws
+        -> LaneQueue.Enqueued
+      {
+        try await queue.enqueue(
+          numbers.map { QueuedJob(number: $0, lane: lane, jobClass: jobClass, kind: .sync, delay: delay) })
+      }
+      // A delayed one counts as much as one that waits.
+      #expect(try await offer([1], .a, .bulk).full == [])
+      #expect(try await offer([2], .b, .bulk, delay: .seconds(60)).full == [])
+      #expect(try await offer([3], .a, .interactive).full == [1])
+      #expect(try await offer([4], .other, .bulk).full == [])
+      #expect(try await offer([5], .a, .revoke).added == 1)
+      #expect(try await queue.depths(of: [1, 2]) == [1: 3, 2: 1])
     }
   }
 

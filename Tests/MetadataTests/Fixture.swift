@@ -111,11 +111,19 @@ extension Fixture {
     }
   }
 
-  /// Takes from the outbox as a scheduler does, all classes in their order.
+  /// Takes a page of each class in their order, as a scheduler does.
   func takeOutbox(epoch: Int64 = 1, limit: Int = 10) async throws -> [OutboxJob] {
     var jobs: [OutboxJob] = []
     for jobClass in JobClass.allCases {
-      jobs += try await write { try await $0.takeOutbox(jobClass, epoch: epoch, limit: limit) }
+      jobs += try await write { try await $0.takeOutbox(jobClass, epoch: epoch, limit: limit) }.jobs
+    }
+    return jobs
+  }
+
+  func takeRefill(epoch: Int64, limit: Int = 10) async throws -> [OutboxJob] {
+    var jobs: [OutboxJob] = []
+    for jobClass in JobClass.allCases {
+      jobs += try await write { try await $0.takeRefill(jobClass, epoch: epoch, limit: limit) }.jobs
     }
     return jobs
   }

@@ -252,9 +252,10 @@ extension LedgerRun {
     var jobs: [Int64] = []
     do {
       jobs = try await fixture.write { session in
-        let jobs = try await session.takeOutbox(jobClass, epoch: epoch, limit: limit)
+        let new = try await session.takeOutbox(jobClass, epoch: epoch, limit: limit)
+        let forgotten = try await session.takeRefill(jobClass, epoch: epoch, limit: limit)
         if !isReached { throw Unreachable() }
-        return jobs.map(\.id)
+        return (new.jobs + forgotten.jobs).map(\.id)
       }
     } catch is Unreachable { return "\(jobClass) was not told" }
     model.told.formUnion(jobs)
@@ -270,11 +271,12 @@ extension LedgerRun {
       """
       select j.id, j.state, j.attempt, j.stalls, j.coalesced, j.open_key is not null as is_open, j.fence_epoch,
         j.fence_sequence, j.finished_at is not null as is_finished,
-        exists (select from outbox o where j.id = any (o.jobs) and o.class = j.class)
-          or exists (select from refill r where r.class = j.class and (r.lane_id, r.job_id) < (j.lane_id, j.id))
+        exists (select from outbox o where j.id = any (o.jobs) and o.class = j.class and o.parked_by = l.parked_by)
+          or exists (select from refill r where r.class = j.class and r.parked_by = l.parked_by
+            and (r.lane_id, r.job_id) < (j.lane_id, j.id))
           as is_to_be_told,
         (select count(*) from job_attempt a where a.job_id = j.id) as attempts
-      from job j order by j.id
+      from job j join lane l on l.id = j.lane_id order by j.id
       """)
     var faults: [String] = []
     for row in rows { faults += try differences(row) }

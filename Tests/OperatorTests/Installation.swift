@@ -137,17 +137,13 @@ extension Installation {
   /// Hands over what Redis has not been told of, as a scheduler does.
   func handOver() async throws {
     for jobClass in JobClass.allCases {
-      var count = 1
-      while count > 0 {
-        count = try await metadata.handOver(jobClass, epoch: Self.epoch, limit: 1000) { jobs in
-          _ = try await queue.enqueue(
-            jobs.map {
-              QueuedJob(
-                number: $0.id, lane: LaneID(connection: $0.parkedBy, lane: $0.lane), jobClass: $0.jobClass,
-                kind: $0.kind, delay: $0.delay)
-            }, epoch: Self.epoch)
+      var round = OutboxRound()
+      repeat {
+        let state = try await metadata.read { try await $0.queueState() }
+        _ = try await metadata.handOver(jobClass, in: state, round: &round, limit: 1000) { jobs in
+          _ = try await queue.enqueue(jobs.map(QueuedJob.init), epoch: Self.epoch)
         }
-      }
+      } while round.hasMore
     }
   }
 

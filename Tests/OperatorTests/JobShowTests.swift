@@ -102,6 +102,16 @@ struct JobShowTests {
     }
   }
 
+  /// It would keep its place and count there for as long as its lane is not worked.
+  @Test func aCancelledJobLeavesRedis() async throws {
+    try await Installation.run { installation async throws in
+      let job = try await installation.enqueue()
+      #expect(try await installation.queue.depths(of: [installation.connection.id]).values.first == 1)
+      #expect(try await installation.sluice("job", "cancel", "\(job)").status == .exited(0))
+      #expect(try await installation.queue.depths(of: [installation.connection.id]).values.first == 0)
+    }
+  }
+
   @Test func aStoppedConnectionIsParkedUntilAnInstantAndSaysWhy() async throws {
     let reasons = ["connection_state", "connection_parked", "turn"]
     try await Self.expect(reasons, "connection prod is stopped since 20") { installation in

@@ -58,6 +58,21 @@ struct QueueStatsTests {
     }
   }
 
+  @Test func aFullConnectionIsShown() async throws {
+    struct Row: Decodable { let connection: String, fullSince: String? }
+    struct Whole: Decodable { let fullConnections: Int }
+    try await Installation.run { installation in
+      let before: [Row] = try await Self.rows("connection", installation)
+      #expect(before.map(\.fullSince) == [nil])
+      let id = installation.connection.id
+      _ = try await installation.metadata.transaction { try await $0.noteConnections([id], areFull: true) }
+      let rows: [Row] = try await Self.rows("connection", installation)
+      #expect(rows.map(\.connection) == ["prod"] && rows[0].fullSince?.hasPrefix("20") == true)
+      let whole: Whole = try await installation.sluice("queue", "stats", "-o", "json").json()
+      #expect(whole.fullConnections == 1)
+    }
+  }
+
   @Test func whatIsParkedIsCountedSo() async throws {
     try await Installation.run { installation in
       _ = try await installation.enqueue()
@@ -82,7 +97,7 @@ struct QueueStatsTests {
         select \(id), 'database', id from securable where connection_id = \(id) and kind = 'database' order by name;
       insert into job (lane_id, kind, class, scope) select id, 'sync', 2, '{"subject":"everything"}'
         from lane where kind = 'database' order by id;
-      insert into refill (class, epoch) values (2, \(Installation.epoch))
+      insert into refill (class, parked_by, epoch) values (2, \(id), \(Installation.epoch))
       """)
     try await installation.handOver()
   }

@@ -63,16 +63,44 @@ extension QueueModel {
   }
 
   /// Nil if the queue is full.
-  package mutating func enqueue(_ jobs: [QueuedJob], most: Int) -> Int? {
+  package mutating func enqueue(
+    _ jobs: [QueuedJob], most: Int, mostOfConnection: Int
+  ) -> (added: Int, full: Set<Int64>)? {
     let urgent = jobs.filter { $0.jobClass == .revoke }
     let others = jobs.filter { $0.jobClass != .revoke }
-    let added = urgent.isEmpty ? 0 : take(in: urgent)
-    if others.isEmpty { return added }
+    var added = urgent.isEmpty ? 0 : take(in: urgent)
+    if others.isEmpty { return (added, []) }
     guard waiting.count + delayed.count < most else {
       totals["refused", default: 0] += 1
       return nil
     }
-    return added + take(in: others)
+    var full: Set<Int64> = []
+    for group in Self.groups(others) {
+      let connection = group[0].lane.connection
+      if connection != 0 && depth(of: connection) >= mostOfConnection {
+        full.insert(connection)
+      } else {
+        added += take(in: group)
+      }
+    }
+    if !full.isEmpty { totals["refused", default: 0] += 1 }
+    return (added, full)
+  }
+
+  package func depth(of connection: Int64) -> Int {
+    waiting.count { $0.lane.connection == connection } + delayed.keys.count { $0.lane.connection == connection }
+  }
+
+  /// Jobs of one lane and delay, in the order in which they come first.
+  private static func groups(_ jobs: [QueuedJob]) -> [[QueuedJob]] {
+    struct Key: Hashable { let lane: LaneID, delay: Duration }
+    var (order, groups) = ([Key](), [Key: [QueuedJob]]())
+    for job in jobs {
+      let key = Key(lane: job.lane, delay: job.delay ?? .zero)
+      if groups[key] == nil { order.append(key) }
+      groups[key, default: []].append(job)
+    }
+    return order.compactMap { groups[$0] }
   }
 
   private mutating func take(in jobs: [QueuedJob]) -> Int {
@@ -83,8 +111,15 @@ extension QueueModel {
         leases[job.lane]?.again.insert(job)
         continue
       }
-      if waiting.contains(job) || delayed[job] != nil { continue }
-      if let delay = queued.delay?.wholeMilliseconds, delay > 0 {
+      if waiting.contains(job) { continue }
+      let delay = queued.delay?.wholeMilliseconds ?? 0
+      if delayed[job] != nil {
+        guard delay == 0 else { continue }
+        delayed[job] = nil
+        waiting.insert(job)
+        continue
+      }
+      if delay > 0 {
         delayed[job] = now + delay
       } else {
         waiting.insert(job)

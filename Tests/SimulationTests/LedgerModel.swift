@@ -29,6 +29,12 @@ struct LedgerModel {
     let parkedBy: Int64
   }
 
+  /// Jobs of a class and a connection.
+  struct Share: Hashable {
+    let jobClass: JobClass
+    let parkedBy: Int64
+  }
+
   /// Where a refill has come to.
   struct Place: Comparable {
     var lane: Int64 = 0
@@ -52,11 +58,13 @@ struct LedgerModel {
   private(set) var epoch: Int64 = 1
   private(set) var redisRunID: String?
   var isFull = false
-  /// Jobs that the queue has not been told of, by class, each entry with its own number.
-  private var outbox: [JobClass: [(number: Int, job: Int64)]] = [:]
+  /// Connections of which the queue holds as many jobs as it may.
+  var fullConnections: Set<Int64> = []
+  /// Jobs that the queue has not been told of, each entry with its own number.
+  private var outbox: [Share: [(number: Int, job: Int64)]] = [:]
   private var lastEntry = 0
-  /// How far the queue has been told again of what it had forgotten, by class; nil to the end.
-  private(set) var refill: [JobClass: Place] = [:]
+  /// How far the queue has been told again of what it had forgotten; nil to the end.
+  private(set) var refill: [Share: Place] = [:]
   /// What rows were before claims that a crash of the server may forget.
   private var beforeClaims: [Row] = []
 
@@ -75,13 +83,13 @@ struct LedgerModel {
       version: version)
     open[key] = lastID
     unfinished.append(lastID)
-    tell(lastID, jobClass)
+    tell(lastID, Share(jobClass: jobClass, parkedBy: lane.parkedBy))
     return lastID
   }
 
-  private mutating func tell(_ job: Int64, _ jobClass: JobClass) {
+  private mutating func tell(_ job: Int64, _ share: Share) {
     lastEntry += 1
-    outbox[jobClass, default: []].append((lastEntry, job))
+    outbox[share, default: []].append((lastEntry, job))
   }
 
   private mutating func change(_ id: Int64, _ body: (inout Row) -> Void) {
@@ -198,43 +206,76 @@ extension LedgerModel {
   }
 
   /// Classes of jobs that the queue has not been told of.
-  var outboxClasses: [JobClass] { JobClass.allCases.filter { outbox[$0]?.isEmpty == false || refill[$0] != nil } }
+  var outboxClasses: Set<JobClass> { Set(outbox.filter { !$0.value.isEmpty }.keys.map(\.jobClass)) }
+  var refillClasses: Set<JobClass> { Set(refill.keys.map(\.jobClass)) }
 
   /// True if the queue has yet to be told of this job.
   func isInOutbox(_ row: Row) -> Bool {
-    if outbox[row.jobClass]?.contains(where: { $0.job == row.id }) == true { return true }
-    return refill[row.jobClass].map { $0 < Place(lane: row.lane.lane, job: row.id) } ?? false
+    let share = Share(jobClass: row.jobClass, parkedBy: row.lane.parkedBy)
+    if outbox[share]?.contains(where: { $0.job == row.id }) == true { return true }
+    return refill[share].map { $0 < Place(lane: row.lane.lane, job: row.id) } ?? false
   }
 
   /// What is taken out of the outbox, and how it looks without it, once the transaction commits.
   struct Taken: Sendable {
     var jobs: [OutboxJob] = []
-    fileprivate var jobClass: JobClass
+    var round = OutboxRound()
     fileprivate var epoch: Int64
     fileprivate var entries: Set<Int> = []
-    fileprivate var place: Place?
-    fileprivate var endsRefill = false
+    /// Where refills have come to; nil to the end.
+    fileprivate var places: [Share: Place?] = [:]
   }
 
-  func takeOutbox(_ jobClass: JobClass, epoch asked: Int64, limit: Int, now: Int) -> Taken {
-    var taken = Taken(jobClass: jobClass, epoch: epoch)
-    if let place = refill[jobClass] {
-      guard asked == epoch else { return taken }
-      let rest = unfinished.compactMap { rows[$0] }.filter {
-        $0.jobClass == jobClass && place < Place(lane: $0.lane.lane, job: $0.id)
-      }
-      let page = rest.sorted { ($0.lane.lane, $0.id) < ($1.lane.lane, $1.id) }.prefix(limit)
-      if let last = page.last {
-        taken.place = Place(lane: last.lane.lane, job: last.id)
-        taken.jobs = page.map { outboxJob($0, delay: max(0, $0.scheduledAt - now)) }
-        return taken
-      }
-      taken.endsRefill = true
+  /// What the next connections of a round share evenly.
+  private struct Turns {
+    let shares: [Share]
+    let limit: Int
+    let next: Int64?
+
+    init(_ jobClass: JobClass, among all: [Share], after: Int64?, without: Set<Int64>, limit whole: Int) {
+      let mine = all.filter { $0.jobClass == jobClass && $0.parkedBy > after ?? -1 && !without.contains($0.parkedBy) }
+      shares = Array(mine.sorted { $0.parkedBy < $1.parkedBy }.prefix(MetadataSession.outboxTurns))
+      limit = max(1, whole / max(1, shares.count))
+      next = shares.count == MetadataSession.outboxTurns ? shares.last?.parkedBy : nil
     }
-    let entries = (outbox[jobClass] ?? []).prefix(limit)
-    taken.entries = Set(entries.map(\.number))
-    taken.jobs = entries.compactMap { rows[$0.job] }.map { outboxJob($0, delay: 0) }
+  }
+
+  func takeOutbox(
+    _ jobClass: JobClass, epoch asked: Int64, round: OutboxRound, limit: Int, without: Set<Int64>, now: Int
+  ) -> Taken {
+    var taken = Taken(epoch: epoch)
+    guard asked == epoch else { return taken }
+    let open = outbox.filter { !$0.value.isEmpty }.map(\.key)
+    let turns = Turns(jobClass, among: open, after: round.outbox, without: without, limit: limit)
+    taken.round.outbox = turns.next
+    taken.round.hasMore = round.outbox != nil || turns.next != nil
+    for share in turns.shares {
+      let entries = (outbox[share] ?? []).prefix(turns.limit)
+      taken.entries.formUnion(entries.map(\.number))
+      taken.jobs += entries.compactMap { rows[$0.job] }.map { outboxJob($0, delay: 0) }
+      if entries.count == turns.limit { taken.round.hasMore = true }
+    }
+    takeRefill(jobClass, round, limit, without, now, &taken)
     return taken
+  }
+
+  private func takeRefill(
+    _ jobClass: JobClass, _ round: OutboxRound, _ limit: Int, _ without: Set<Int64>, _ now: Int, _ taken: inout Taken
+  ) {
+    let turns = Turns(jobClass, among: Array(refill.keys), after: round.refill, without: without, limit: limit)
+    taken.round.refill = turns.next
+    if round.refill != nil || turns.next != nil { taken.round.hasMore = true }
+    for share in turns.shares {
+      let rest = unfinished.compactMap { rows[$0] }.filter {
+        $0.jobClass == jobClass && $0.lane.parkedBy == share.parkedBy
+          && refill[share] ?? Place() < Place(lane: $0.lane.lane, job: $0.id)
+      }
+      let page = rest.sorted { ($0.lane.lane, $0.id) < ($1.lane.lane, $1.id) }.prefix(turns.limit)
+      taken.jobs += page.map { outboxJob($0, delay: max(0, $0.scheduledAt - now)) }
+      let isWhole = page.count == turns.limit
+      taken.places[share] = .some(isWhole ? page.last.map { Place(lane: $0.lane.lane, job: $0.id) } : nil)
+      if isWhole { taken.round.hasMore = true }
+    }
   }
 
   private func outboxJob(_ row: Row, delay: Int) -> OutboxJob {
@@ -244,11 +285,10 @@ extension LedgerModel {
   }
 
   mutating func commit(_ taken: Taken) {
-    outbox[taken.jobClass]?.removeAll { taken.entries.contains($0.number) }
+    for share in Array(outbox.keys) { outbox[share]?.removeAll { taken.entries.contains($0.number) } }
     // A refill of another epoch has begun meanwhile at the first job.
     guard taken.epoch == epoch else { return }
-    if let place = taken.place { refill[taken.jobClass] = place }
-    if taken.endsRefill { refill[taken.jobClass] = nil }
+    for (share, place) in taken.places { refill[share] = place }
   }
 
   /// A dead letter runs again as if new.
@@ -264,14 +304,16 @@ extension LedgerModel {
       (row.state, row.attempt, row.stalls, row.scheduledAt) = (.available, 0, 0, now)
       row.openKey = key
     }
-    tell(id, row.jobClass)
+    tell(id, Share(jobClass: row.jobClass, parkedBy: row.lane.parkedBy))
   }
 
   mutating func raiseEpoch(known: Int64, claimed: Int64?, redisRunID run: String?) -> Int64? {
     guard epoch == known else { return nil }
     epoch = max(epoch, claimed ?? 0) + 1
-    (redisRunID, isFull) = (run, false)
-    for jobClass in JobClass.allCases { refill[jobClass] = Place() }
+    (redisRunID, isFull, fullConnections) = (run, false, [])
+    for parkedBy in Set(rows.values.map(\.lane.parkedBy)) {
+      for jobClass in JobClass.allCases { refill[Share(jobClass: jobClass, parkedBy: parkedBy)] = Place() }
+    }
     return epoch
   }
 }

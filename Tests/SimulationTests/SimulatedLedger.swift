@@ -56,7 +56,8 @@ final class SimulatedLedger: Service, @unchecked Sendable {
 
   var queueState: QueueState {
     QueueState(
-      epoch: model.epoch, redisRunID: model.redisRunID, outboxClasses: model.outboxClasses, isFull: model.isFull,
+      epoch: model.epoch, redisRunID: model.redisRunID, outboxClasses: model.outboxClasses,
+      refillClasses: model.refillClasses, isFull: model.isFull, fullConnections: model.fullConnections,
       rulesVersion: SimulatedQueue.rulesVersion)
   }
 

@@ -10,6 +10,7 @@ final class SimulatedRedis: Service, @unchecked Sendable {
   private(set) var memory: QueueModel?
   private(set) var run = 1
   var mostWaiting = 1_000_000
+  var mostWaitingOfConnection = 1_000_000
   /// Milliseconds that the server's clock is ahead.
   var clockError = 0
   /// What a replica or a file may have instead, the latest last.
@@ -96,6 +97,12 @@ struct SimulatedQueue: WorkQueue {
   var leaseTTL: Duration { SimulatedRedis.leaseTTL }
   var longestWait: Duration { .seconds(5) }
   var mostWaiting: Int { redis.mostWaiting }
+  var mostWaitingOfConnection: Int { redis.mostWaitingOfConnection }
+  func depths(of connections: Set<Int64>) async throws(JobQueueError) -> [Int64: Int] {
+    try await call("depths") { () throws(JobQueueError) in
+      try redis.with { model in connections.reduce(into: [:]) { $0[$1] = model.depth(of: $1) } }
+    }
+  }
   func depth() async throws(JobQueueError) -> Int {
     try await call("depth") { () throws(JobQueueError) in try redis.with { model in model.depth } }
   }
@@ -120,17 +127,21 @@ struct SimulatedQueue: WorkQueue {
     try await call("establish \(epoch)") { () throws(JobQueueError) in redis.establish(epoch) }
   }
 
-  func enqueue(_ jobs: [QueuedJob], epoch: Int64) async throws(JobQueueError) -> (added: Int, known: Int) {
-    let added = try await call("enqueue \(jobs.map(\.number))", repeats: true) { () throws(JobQueueError) in
+  func enqueue(_ jobs: [QueuedJob], epoch: Int64) async throws(JobQueueError) -> LaneQueue.Enqueued {
+    try await call("enqueue \(jobs.map(\.number))", repeats: true) { () throws(JobQueueError) in
       try redis.change { model throws(JobQueueError) in
         guard model.epoch == epoch else { throw JobQueueError(.epochLost, "another epoch") }
         let isForgetful = redis.world.mutation == .queueForgetsAgain
         let offered = isForgetful ? jobs.filter { !model.isLeased($0) } : jobs
-        guard let added = model.enqueue(offered, most: redis.mostWaiting) else { throw JobQueueError(.full, "full") }
-        return added
+        guard
+          let (added, full) = model.enqueue(
+            offered, most: redis.mostWaiting, mostOfConnection: redis.mostWaitingOfConnection)
+        else { throw JobQueueError(.full, "full") }
+        var enqueued = LaneQueue.Enqueued()
+        (enqueued.added, enqueued.full) = (added, full)
+        return enqueued
       }
     }
-    return (added, jobs.count - added)
   }
 
   func lease(worker: String, limit: Int, classes: Set<JobClass>) async throws(JobQueueError) -> LeaseReply {

@@ -36,6 +36,7 @@ final class Simulation {
     self.world = world
     cluster = SimulatedCluster(world, lanes: [1: [10, 11], 2: [20, 21]])
     cluster.redis.mostWaiting = world.draw([5, 1_000_000])
+    cluster.redis.mostWaitingOfConnection = world.draw([3, 1_000_000])
     (cluster.work.failing, cluster.work.hopeless) = (0.05, 0.03)
     cluster.work.time = { _ in world.draw(0...world.draw([0, 0, 0, 300, 300, 3000, 3000, 30_000])) }
   }

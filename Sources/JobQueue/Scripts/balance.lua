@@ -23,9 +23,12 @@ equal('sum', 'delayed jobs', sum('delayed:'), call('ZCARD', DELAYED))
 equal('sum', 'lanes with waiting jobs', call('HLEN', COUNTS), call('ZCARD', LANES))
 equal('sum', 'ready lanes', call('HLEN', PLACES), call('ZCARD', READY))
 equal('sum', 'leases', call('ZCARD', LEASES), call('HLEN', LEASE))
-local waiting, few = 0, call('HLEN', DEPTHS) <= limit
-for _, depth in ipairs(few and call('HVALS', DEPTHS) or {}) do waiting = waiting + depth end
-if few then equal('sum', 'waiting jobs of all connections', waiting, call('ZCARD', WAITING)) end
+for key, whole in pairs({[DEPTHS] = WAITING, [LATE] = DELAYED}) do
+  local total, few = 0, call('HLEN', key) <= limit
+  for _, depth in ipairs(few and call('HVALS', key) or {}) do total = total + depth end
+  local name = key == LATE and 'delayed' or 'waiting'
+  if few then equal('sum', name .. ' jobs of all connections', total, call('ZCARD', whole)) end
+end
 local leased, work = 0, {}
 for _, lane in ipairs(call('ZRANGE', LEASES, 0, limit - 1)) do
   local packed, connection = call('HGET', LEASE, lane), lane:sub(1, 10)

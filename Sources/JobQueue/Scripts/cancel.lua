@@ -2,7 +2,7 @@
 -- KEYS: see shard.lua. ARGV: 1 lane, 2 job
 -- Returns 1, or 0 if it is leased or not here.
 if call('ZREM', DELAYED, ARGV[1] .. ARGV[2]) == 1 then
-  count('delayed:', {ARGV[2]}, -1)
+  delays(ARGV[1], {ARGV[2]}, -1)
   return 1
 end
 if not call('ZSCORE', WAITING, ARGV[1]:sub(12) .. ARGV[2]) then return 0 end

@@ -15,7 +15,7 @@ local function catch_up(time)
     table.insert(touched[lane], member:sub(22))
   end
   for lane, jobs in pairs(touched) do
-    count('delayed:', jobs, -1)
+    delays(lane, jobs, -1)
     move('ZADD', lane, jobs)
     place(lane)
   end

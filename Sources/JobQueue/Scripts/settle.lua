@@ -22,6 +22,6 @@ for _, job in ipairs(lease.jobs) do
   tally[outcome] = (tally[outcome] or 0) + 1
 end
 for outcome, number in pairs(tally) do call('HINCRBY', COUNTERS, outcome, number) end
-count('delayed:', late, 1)
+delays(lane, late, 1)
 finish(lane, lease, back, well)
 return 1

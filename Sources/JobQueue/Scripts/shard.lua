@@ -27,11 +27,13 @@
 -- 21 BEATS    hash    worker -> what it said of itself
 -- 22 TURNS    zset    three, by class: connection with a lane that may be taken -> its virtual time
 -- 25 WAKE     list    three, by class: tokens that wake a worker
+-- 28 LATE     hash    connection -> its delayed jobs
 local call = redis.call
 local EPOCH, SEQUENCE, CLOCK, WAITING, LANES, COUNTS, DEPTHS, COUNTERS, DELAYED, LEASE, LEASES, WORK, PHASE, PARKED,
   RULES, READY, PLACES, VIRTUAL, SAMPLES, WORKERS, BEATS = unpack(KEYS, 1, 21)
 local TURNS = {['0'] = KEYS[22], ['1'] = KEYS[23], ['2'] = KEYS[24]}
 local WAKE = {['0'] = KEYS[25], ['1'] = KEYS[26], ['2'] = KEYS[27]}
+local LATE = KEYS[28]
 local quiet = false -- true: whoever calls takes the next lane itself, nobody needs to be woken
 if not call('GET', EPOCH) then return redis.error_reply('EPOCHLOST the queue has no memory') end
 
@@ -48,4 +50,10 @@ local function count(name, jobs, sign, first)
     tally[label] = (tally[label] or 0) + sign
   end
   for label, change in pairs(tally) do call('HINCRBY', COUNTERS, name .. label, change) end
+end
+-- Counts jobs of a lane that are put into DELAYED (1) or taken out of it (-1).
+local function delays(lane, jobs, sign)
+  local connection = lane:sub(1, 10)
+  count('delayed:', jobs, sign)
+  if #jobs > 0 and call('HINCRBY', LATE, connection, sign * #jobs) == 0 then call('HDEL', LATE, connection) end
 end

@@ -8,7 +8,7 @@ select 'connection', r.connection_id, r.connection_id, r.weight, r.most_lanes, n
 from connection_rule r join connection c on c.id = r.connection_id
 where c.state <> 'deleted' and (r.weight <> 1 or r.most_lanes is not null)
 union all
-select 'lane', r.lane_id, case l.kind when 'governance' then 0 else l.connection_id end, r.weight, null,
+select 'lane', r.lane_id, l.parked_by, r.weight, null,
   to_char(r.paused_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), r.paused_by
 from lane_rule r
   join lane l on l.id = r.lane_id

@@ -1,6 +1,6 @@
 -- Runs finished jobs again as if new, or merges each into the job of the same key that has not started.
 -- Of several with one key the oldest runs. What is merged is cancelled and names the job that runs for it.
--- $1 job numbers, $2 open keys, $3 the channel on which schedulers hear of it
+-- $1 job numbers, $2 open keys, $3 the channel on which schedulers hear of it, $4 most jobs of an outbox entry
 with wanted as materialized (
   select j.id, j.lane_id, r.open_key, min(j.id) over same_key as oldest, count(*) over same_key as count
   from unnest($1::bigint[], $2::text[]) as r (id, open_key) join job j on j.id = r.id
@@ -29,10 +29,14 @@ with wanted as materialized (
   where j.id = w.id and w.id = w.oldest and w.oldest not in (select oldest from joined)
   returning j.id, j.id as runs_as, j.lane_id, j.class, j.kind
 ), announced as (
-  insert into outbox (class, kind, size, first_job, last_job, jobs, lanes)
-  select class, kind, count(*), min(id), max(id), array_agg(id order by id), array_agg(lane_id order by id)
-  from revived
-  group by class, kind
+  insert into outbox (class, parked_by, kind, size, first_job, last_job, jobs, lanes)
+  select class, parked_by, kind, count(*), min(id), max(id), array_agg(id), array_agg(lane_id)
+  from (
+    select v.id, v.lane_id, v.class, v.kind, l.parked_by,
+      (row_number() over (partition by v.class, v.kind, l.parked_by order by v.id) - 1) / $4 as part
+    from revived v join lane l on l.id = v.lane_id
+  ) new
+  group by class, parked_by, kind, part
 ), merged as (
   update job j set state = 'cancelled', remedy = null, error = 'runs again as job ' || coalesce(o.runs_as, w.oldest)
   from wanted w left join joined o on o.oldest = w.oldest

@@ -7,12 +7,14 @@ with sample as (
       where class = k.class and finished_at is null and (lane_id, id) > (s.lane, 0)
       order by lane_id, id limit $1) j
 ), told as (
-  select distinct s.id from sample s
-  where not exists (select from refill r where r.class = s.class and (r.lane_id, r.job_id) < (s.lane_id, s.id))
+  select distinct s.id from sample s join lane l on l.id = s.lane_id
+  where not exists (select from refill r
+      where r.class = s.class and r.parked_by = l.parked_by and (r.lane_id, r.job_id) < (s.lane_id, s.id))
     and not exists (select from outbox o
-      where o.class = s.class and s.id between o.first_job and o.last_job and s.id = any (o.jobs))
+      where o.class = s.class and o.parked_by = l.parked_by and s.id between o.first_job and o.last_job
+        and s.id = any (o.jobs))
 )
-select j.id, j.lane_id, j.kind, j.class, case l.kind when 'governance' then 0 else l.connection_id end as parked_by,
+select j.id, j.lane_id, j.kind, j.class, l.parked_by,
   case j.state when 'running' then j.fence_epoch end as fence_epoch,
   case j.state when 'running' then j.fence_sequence end as fence_sequence
 from told t join job j on j.id = t.id join lane l on l.id = j.lane_id

@@ -1,7 +1,7 @@
 -- Inserts jobs in the order given, or coalesces each into the job of the same key that has not started; the new ones
 -- go to the outbox, and schedulers hear of it when the transaction commits.
 -- DO UPDATE, not DO NOTHING: the row lock is what makes a concurrent claim wait for this transaction's changes.
--- $1 lanes, $2 kinds, $3 classes, $4 scopes, $5 open keys, $6 parents, $7 the channel
+-- $1 lanes, $2 kinds, $3 classes, $4 scopes, $5 open keys, $6 parents, $7 the channel, $8 most jobs of an outbox entry
 with submitted as (
   insert into job (lane_id, kind, class, scope, open_key, parent_id)
   select r.lane_id, r.kind, r.class, r.scope::jsonb, r.open_key, r.parent_id::bigint
@@ -11,11 +11,18 @@ with submitted as (
   do update set coalesced = job.coalesced + 1
   returning id, lane_id, class, kind, open_key, xmax = 0 as is_new
 ), announced as (
-  insert into outbox (class, kind, size, first_job, last_job, jobs, lanes)
-  select class, kind, count(*), min(id), max(id), array_agg(id), array_agg(lane_id)
-  from submitted where is_new
-  group by class, kind
+  insert into outbox (class, parked_by, kind, size, first_job, last_job, jobs, lanes)
+  select class, parked_by, kind, count(*), min(id), max(id), array_agg(id), array_agg(lane_id)
+  from (
+    select s.id, s.lane_id, s.class, s.kind, l.parked_by,
+      (row_number() over (partition by s.class, s.kind, l.parked_by order by s.id) - 1) / $8 as part
+    from submitted s join lane l on l.id = s.lane_id
+    where s.is_new
+  ) new
+  group by class, parked_by, kind, part
+), room as materialized (
+  select parked_by, is_full from queue_room
+  where parked_by in (select parked_by from lane where id = any ($1::bigint[]))
 )
-select id, lane_id, open_key, is_new, (select full_since is not null from queue_epoch) as is_queue_full,
-  (select pg_notify($7, '')) as announcement
-from submitted
+select s.id, s.lane_id, s.open_key, s.is_new, r.is_full as is_queue_full, (select pg_notify($7, '')) as announcement
+from submitted s join lane l on l.id = s.lane_id join room r on r.parked_by = l.parked_by

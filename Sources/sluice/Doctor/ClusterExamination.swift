@@ -23,6 +23,11 @@ struct ClusterExamination {
         "outbox", "\(words): as many jobs wait in Redis as may, since \(since)",
         remedy: "see that workers keep up: sluice worker list; or raise SLUICE_QUEUE_LIMIT")
     }
+    if waiting.fullConnections > 0 && waiting.oldestAge <= oldestNotEnqueued {
+      return .warning(
+        "outbox", "\(words): as many jobs of \(waiting.fullConnections) connections wait in Redis as may of one",
+        remedy: "see which: sluice queue stats --by connection; or raise SLUICE_QUEUE_CONNECTION_LIMIT")
+    }
     if waiting.isRefilling && waiting.count > 0 {
       return .warning(
         "outbox", "Redis lost its memory and is being told of \(waiting.count) jobs or more again",

@@ -131,13 +131,24 @@ struct JobCancel: AsyncParsableCommand {
   @OptionGroup var common: CommonOptions
 
   func run() async throws {
-    try await common.settingOptions.withMetadata { metadata, _ in
+    try await common.settingOptions.withMetadata { metadata, settings in
       let job = try await metadata.transaction { session in
         try await session.cancelJob(id: id)
         try await session.audit(AuditEntry(actor: Operator.name, action: "job cancel", job: id))
         return try await session.jobRecord(id: id)
       }
+      try await takeOut(metadata.read { try await $0.job(id: id) }, settings)
       try common.output.done("job \(id) is \(job["state"]?.cell ?? "gone")", job)
+    }
+  }
+
+  /// Takes the job out of Redis, where it would keep its place and count until its lane is worked.
+  private func takeOut(_ job: Job, _ settings: Settings) async throws {
+    guard settings[.redisURL] != nil else { return }
+    do { _ = try await settings.withQueue { try await $0.cancel(job.queued) } } catch {
+      try Task.checkCancellation()
+      Output.standardError(
+        "Redis still has job \(id) (\(Ending.message(of: error))); whoever leases it finds it cancelled\n")
     }
   }
 }

@@ -33,7 +33,8 @@ struct JobWhereabouts {
   /// A pause holds a job that Redis does not know as well as any other.
   private func notEnqueued(_ job: Job, _ rules: StoredQueueRules) async throws -> [WaitReason] {
     let (hasLeader, isFull) = try await metadata.read { session in
-      (try await session.serverFacts().hasLeader, try await session.notEnqueued().fullSince != nil)
+      let hasRoom = try await session.hasRoom(for: [job.lane.id])
+      return (try await session.serverFacts().hasLeader, job.jobClass != .revoke && !hasRoom)
     }
     return [
       rules.pause.map { .queuePaused($0) }, rules.lanes[job.lane.id]?.pause.map { .lanePaused($0) },

@@ -40,6 +40,9 @@ struct ProcessParts: Sendable {
       retryLimit: settings.duration(.retryLimit))
     var queueConfiguration = LaneQueue.Configuration(leaseTTL: settings.duration(.leaseTTL))
     queueConfiguration.mostWaiting = settings.integer(.queueLimit)
+    if settings[.queueConnectionLimit] != nil {
+      queueConfiguration.mostWaitingOfConnection = settings.integer(.queueConnectionLimit)
+    }
     let redis = RedisClient(
       configuration: redisConfiguration, logger: logger,
       admission: leases ? LaneQueue.admission(queueConfiguration) : nil)

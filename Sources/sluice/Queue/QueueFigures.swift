@@ -27,6 +27,7 @@ struct QueueFigures {
     ]
     let inLedger: OutputRecord = [
       "not_enqueued": .count(waiting.count), "full_since": .optional(waiting.fullSince),
+      "full_connections": .count(waiting.fullConnections),
       "unfinished": .count(unfinished), "dead": .count(dead.count),
     ]
     return inRedis.adding(inLedger).adding(Self.rules(rules)).adding(Self.rates(stats)).adding(Self.totals(stats))
@@ -75,8 +76,11 @@ struct QueueFigures {
 
   /// A row a connection that is not deleted. Governance lanes, which no instance holds up, count for none.
   func connections() async throws -> [OutputRecord] {
-    let (known, ages, rules) = try await metadata.read { session in
-      (try await session.connections(), try await session.oldestAges(), try await session.queueRules())
+    let (known, ages, rules, full) = try await metadata.read { session in
+      (
+        try await session.connections(), try await session.oldestAges(), try await session.queueRules(),
+        try await session.fullConnections()
+      )
     }
     let depths = try await queue.states(ofConnections: known.map(\.id))
     return zip(known, depths).map { target, depth in
@@ -86,6 +90,7 @@ struct QueueFigures {
         "parked": .count(depth.phase == nil ? 0 : depth.waiting), "phase": .text(Self.word(depth.phase)),
         "oldest_age": .optional(ages[target.id]), "lanes_in_work": .count(depth.lanesInWork),
         "max_lanes": .count(rule?.mostLanes ?? rules.mostLanes), "weight": .count(rule?.weight ?? 1),
+        "full_since": .optional(full[target.id]),
       ]
     }
   }

@@ -80,6 +80,9 @@ extension SettingKey {
   static let queueLimit = SettingKey(
     "queue_limit", .integer(1000...100_000_000), default: "1000000",
     "jobs in Redis beyond which only revokes are added and producers slow down; a job takes up to 150 bytes")
+  static let queueConnectionLimit = SettingKey(
+    "queue_connection_limit", .integer(100...100_000_000),
+    "the same for the jobs of one connection, so that it leaves room for others; a tenth of queue_limit if not set")
   static let retryLimit = SettingKey(
     "retry_limit", .duration(.seconds(60) ... .seconds(365 * 86_400)), default: "24h",
     "how long a job may fail and be tried again before it is discarded; waiting does not count")
@@ -96,7 +99,6 @@ extension SettingKey {
   static let all: [SettingKey] = [
     .metadataURL, .redisURL, .redisCertificateFile, .redisKeyFile, .secretKeyFile, .caFile, .logLevel, .logFormat,
     .health, .drainTimeout, .concurrency, .classes, .batchSize, .batchTime, .leaseTTL, .outboxPoll, .queueLimit,
-    .retryLimit, .firstProbe, .longestProbe,
-    .jobRetention,
+    .queueConnectionLimit, .retryLimit, .firstProbe, .longestProbe, .jobRetention,
   ]
 }

@@ -28,6 +28,8 @@ struct BulkSubmission {
     /// Places that were synced already.
     var known: Set<SecurablePath> = []
     var count = 0
+    /// Lanes of jobs for which the queue has no room.
+    var fullLanes: Set<Int64> = []
     /// Where the next part begins; nil at the end of the file.
     var rest: LineReader.Position?
   }
@@ -38,7 +40,7 @@ struct BulkSubmission {
   func run() async throws -> [SubmittedJob] {
     var part = try await metadata.transaction { try await submit(after: Part(), from: .init(), isFirst: true, $0) }
     while let place = part.rest {
-      try await awaitRoom(part.count)
+      try await awaitRoom(part)
       let before = part
       part = try await metadata.transaction { try await submit(after: before, from: place, isFirst: false, $0) }
     }
@@ -50,7 +52,7 @@ struct BulkSubmission {
     after before: Part, from start: LineReader.Position, isFirst: Bool, _ session: MetadataSession
   ) async throws -> Part {
     var part = before
-    part.rest = nil
+    (part.rest, part.fullLanes) = (nil, [])
     var checked = before.known
     var faults = LineFaults()
     var progress = ProgressLine(total: total, what: "requests")
@@ -68,7 +70,7 @@ struct BulkSubmission {
       for job in jobs where part.jobs[job.id] == nil { part.jobs[job.id] = job }
       part.count += batch.count
       guard jobs.contains(where: \.isQueueFull), part.count < total else { return true }
-      part.rest = place
+      (part.rest, part.fullLanes) = (place, Set(jobs.filter(\.isQueueFull).map(\.lane)))
       checked = part.known
       return isFirst
     }
@@ -77,9 +79,10 @@ struct BulkSubmission {
     return part
   }
 
-  private func awaitRoom(_ count: Int) async throws {
+  private func awaitRoom(_ part: Part) async throws {
+    let count = part.count
     Output.standardError("the queue is full: \(count) of \(total) requests are submitted, the rest waits for room\n")
-    while try await metadata.read({ try await $0.queueState() }).isFull {
+    while try await !metadata.read({ try await $0.hasRoom(for: part.fullLanes) }) {
       if let deadline, deadline.hasPassed {
         throw CommandFailure(
           .timedOut,

@@ -28,7 +28,10 @@ struct BenchRedis: Sendable {
     let clients = (0..<2).map { _ in
       RedisClient(configuration: configuration, logger: Logger(label: "sluice-bench.redis"))
     }
-    return (clients[0], clients[1], LaneQueue(client: clients[0], wakeClient: clients[1]))
+    var limits = LaneQueue.Configuration()
+    // A case may put all its jobs into the lanes of one connection.
+    limits.mostWaitingOfConnection = limits.mostWaiting
+    return (clients[0], clients[1], LaneQueue(client: clients[0], wakeClient: clients[1], configuration: limits))
   }
 
   func stop() async {
