@@ -18,6 +18,12 @@ package struct ClaimedJob: Sendable {
     self.attempt = attempt
     self.maxAttempts = maxAttempts
   }
+
+  /// A failure that counts: it runs again after the delay, unless this was its last attempt.
+  package func failed(_ error: String, remedy: String, delay: Duration) -> JobResult {
+    JobResult(
+      id: id, outcome: attempt + 1 < maxAttempts ? .retryable(delay) : .discarded, error: error, remedy: remedy)
+  }
 }
 
 /// What a claim found; every leased number is in exactly one of these.

@@ -138,4 +138,25 @@ struct ScenarioTests {
     }
     #expect(world.violations == [])
   }
+
+  @Test func aJobThatEndsItsSessionEachTimeIsGivenUpAloneAndHoldsUpNoRevoke() async {
+    let world = await inWorld(7) { world in
+      let cluster = SimulatedCluster(world, lanes: [1: [10]])
+      cluster.ledger.syncEvery = nil
+      let breaking = Access(lane: 10, user: 50, table: 1)
+      cluster.work.breaking = breaking
+      for user in 1...100 { cluster.ledger.change(Access(lane: 10, user: Int64(user), table: 1), to: true) }
+      cluster.startScheduler()
+      cluster.startWorker()
+      cluster.run(atMost: 600, "its neighbours") { cluster.ledger.model.unfinished.count == 1 }
+      cluster.ledger.change(Access(lane: 10, user: 1, table: 1), to: false)
+      cluster.run(atMost: 120, "the revoke") { cluster.ledger.model.unfinished.count == 1 }
+      cluster.run(atMost: 1200, "the end of all jobs") { cluster.isDrained }
+      for row in cluster.ledger.model.rows.values {
+        let isBreaking = row.scope == breaking.scope
+        if (row.state == .discarded) != isBreaking || !isBreaking && row.attempt > 1 { world.violate("\(row)") }
+      }
+    }
+    #expect(world.violations == [])
+  }
 }

@@ -15,6 +15,8 @@ final class SimulatedWork: @unchecked Sendable {
   var time: (Int) -> Int = { _ in 0 }
   /// Whoever works on it dies of it.
   var deadly: SimulatedLedger.Access?
+  /// The session breaks off when it is worked on.
+  var breaking: SimulatedLedger.Access?
 }
 
 /// What `LaneRun` does, in order: connect, take the lane's lock, only then read the desired state, apply it, commit.
@@ -43,7 +45,14 @@ struct SimulatedHandler: BatchHandler {
     let late = Late()
     return OpenedLane(
       connection: number, isReportedDown: state == .stopped || state == .unhealthy,
-      run: { try await run($0, target, session, late) },
+      run: { jobs in
+        do { return try await run(jobs, target, session, late) } catch let error as TargetError
+          where error.disposition == .soon(after: nil)
+        {
+          for job in jobs { ledger.breaks[job.id, default: 0] += 1 }
+          throw error
+        }
+      },
       close: {
         late.commit?()
         forget()
@@ -67,6 +76,7 @@ struct SimulatedHandler: BatchHandler {
       process.kill()
       await Task.yield()
     }
+    if reading.desired.keys.contains(where: { $0 == work.breaking }) { target.end(session) }
     let time = work.time(jobs.count)
     if time > 0 { try await process.sleep(for: .milliseconds(time)) }
     // What fails was rolled back to its savepoint.
