@@ -8,6 +8,7 @@ package protocol Ledger: Sendable {
   func isOutage(_ error: any Error) -> Bool
 
   // A worker's.
+  /// Claims jobs that are to run; what is given up instead, because its workers vanished on it, is on the disk.
   func claim(_ jobs: [Int64], fence: Fence, worker: String) async throws -> Claim
   /// Writes results under the fence and returns the state of each job whose result was accepted; the others were stale.
   func settle(_ results: [JobResult], fence: Fence) async throws -> [Int64: JobState]
@@ -71,10 +72,6 @@ extension MetadataSession: LedgerSession {
 extension MetadataDatabase: Ledger {
   package func isOutage(_ error: any Error) -> Bool { Self.isOutage(error) }
 
-  package func claim(_ jobs: [Int64], fence: Fence, worker: String) async throws -> Claim {
-    try await statement { try await $0.claim(jobs, fence: fence, worker: worker, isDurable: false) }
-  }
-
   package func settle(_ results: [JobResult], fence: Fence) async throws -> [Int64: JobState] {
     // A failure may end its job, which is a second statement.
     let isOne = !results.contains { if case .retryable = $0.outcome { true } else { false } }
@@ -89,6 +86,7 @@ extension MetadataDatabase: Ledger {
   ) async throws -> (claim: Claim, results: [JobResult], states: [Int64: JobState]) {
     try await transaction { session in
       let claim = try await session.claim(jobs, fence: fence, worker: worker)
+      try await session.tellPoisoned(claim.poisoned, worker: worker)
       let results = claim.claimed.map(result)
       let states = try await session.settle(results, fence: fence, retryLimit: retryLimit)
       return (claim, results, states)
