@@ -58,7 +58,7 @@ struct BatchRun: Sendable {
     }
     if let failure = outcome.failure { throw failure }
     let settled = settlements(claim, outcome.results, states)
-    try await shielded { try await queue.settle(lease, settled) }
+    try await end(lease) { try await queue.settle(lease, settled) }
   }
 
   private struct Outcome {
@@ -171,6 +171,28 @@ struct BatchRun: Sendable {
         logger.warning("the metadata database does not answer; trying again", metadata: ["error": "\(error)"])
         // best effort: a cancelled wait ends at once, and what follows is the last try
         try? await surroundings.sleep(for: surroundings.delay(configuration.outageBackoff, failures: tries))
+      }
+    }
+  }
+
+  /// Tells Redis how a lease ends, until it answers: without that its lane would stand still for the rest of the lease,
+  /// which is renewed meanwhile. Once the lease is lost, which cancels the batch, there is one last try.
+  func end(_ lease: Lease, _ body: @escaping @Sendable () async throws -> Void) async throws {
+    var tries = 0
+    while true {
+      let isLast = Task.isCancelled
+      do { return try await shielded(body) } catch let error as JobQueueError
+        where error.code == .unavailable && !isLast
+      {
+        tries += 1
+        logger.info(
+          "the end of a lease did not reach Redis; trying again",
+          metadata: ["lane": "\(lease.lane)", "error": "\(error)"])
+        // best effort: a cancelled wait ends at once, and what follows is the last try
+        try? await surroundings.sleep(for: surroundings.delay(configuration.outageBackoff, failures: tries))
+      } catch let error as JobQueueError where error.code == .fenced && tries > 0 {
+        // An earlier try got through, or the lease was lost while Redis was away: the lane goes on either way.
+        return
       }
     }
   }

@@ -159,4 +159,24 @@ struct ScenarioTests {
     }
     #expect(world.violations == [])
   }
+
+  /// The end of a batch does not get through: the next job of the lane waits for Redis, and not for the end of the lease.
+  @Test(arguments: [true, false])
+  func aLaneGoesOnAsSoonAsRedisAnswersAgain(isAway: Bool) async {
+    let world = await inWorld(8) { world in
+      let cluster = SimulatedCluster(world, lanes: [1: [10]])
+      cluster.ledger.syncEvery = nil
+      cluster.startScheduler()
+      cluster.startWorker()
+      cluster.ledger.change(Access(lane: 10, user: 1, table: 1), to: true)
+      cluster.run(atMost: 60, "the result") { cluster.ledger.model.rows[1]?.state == .completed }
+      let began = world.now
+      if isAway { cluster.redis.isUp = false } else { world.faults.lostRequest = 1 }
+      world.after(.seconds(1)) { (cluster.redis.isUp, world.faults.lostRequest) = (true, 0) }
+      cluster.ledger.change(Access(lane: 10, user: 2, table: 1), to: true)
+      cluster.run(atMost: 60, "the next job") { cluster.ledger.model.unfinished.isEmpty }
+      if world.now - began > .seconds(12) { world.violate("it took \((world.now - began) / 1_000_000) s") }
+    }
+    #expect(world.violations == [])
+  }
 }
