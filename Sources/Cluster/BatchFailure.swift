@@ -71,8 +71,15 @@ extension BatchRun {
     logger.warning(
       "connection parked",
       metadata: ["connection": "\(lease.lane.connection)", "state": "\(state.rawValue)", "error": "\(failure)"])
+    // Reported first: after a crash in between the next batch parks it. Parked alone, nobody would probe it.
+    do {
+      try await insist { try await ledger.report(state, of: lease.lane.connection, reason: failure.description) }
+    } catch {
+      logger.warning(
+        "could not report a connection; parking it for as long as it may be",
+        metadata: ["connection": "\(lease.lane.connection)", "error": "\(error)"])
+    }
     try await park(lease, for: configuration.longestPark)
-    try await shielded { try await ledger.report(state, of: lease.lane.connection, reason: failure.description) }
   }
 
   private func postpone(_ lease: Lease, _ failure: TargetError, _ delay: Duration?) async throws {

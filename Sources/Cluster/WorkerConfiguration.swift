@@ -46,6 +46,11 @@ package struct SchedulerConfiguration: Sendable {
   /// The first probe of an instance that stopped follows after this, each later one after half as long again.
   package var firstProbe: Duration = .seconds(1)
   package var longestProbe: Duration = .seconds(30)
+  /// How long an instance's API may take to answer one question.
+  package var questionLimit: Duration = .seconds(10)
+  /// Instances asked at the same time, and how many of them may be of one workspace.
+  package var questionsAtOnce = 16
+  package var questionsOfWorkspace = 4
   /// Finished jobs are kept this long; dead letters until somebody decides.
   package var jobRetention: Duration = .seconds(7 * 86_400)
   /// Rows that one round of duties touches of each kind.

@@ -60,7 +60,9 @@ struct LedgerClient: Ledger {
   }
 
   func report(_ state: Connection.State, of connection: Int64, reason: String?) async throws {
-    try await call("report \(connection) \(state)") { ledger.connections[connection]?.note(state) }
+    try await call("report \(connection) \(state)") {
+      ledger.connections[connection]?.note(state, now: ledger.world.now)
+    }
   }
 
   func withSession(_ body: @Sendable (any LedgerSession) async throws -> Void) async throws {
@@ -133,7 +135,12 @@ struct LedgerClient: Ledger {
 
 // The leader's duties.
 extension LedgerClient {
-  func endExpired(limit: Int) async throws -> Int { 0 }
+  func endExpired(limit: Int) async throws -> Int {
+    try await call("end expired") {
+      ledger.lastExpiry = ledger.world.now
+      return 0
+    }
+  }
   func pruneJobs(olderThan age: Duration, limit: Int) async throws {}
 
   func connectionsDueForSync(limit: Int) async throws -> [Connection] {
@@ -170,8 +177,8 @@ extension LedgerClient {
 }
 
 extension SimulatedLedger.ConnectionRecord {
-  mutating func note(_ new: Connection.State) {
+  mutating func note(_ new: Connection.State, now: Int) {
     guard new != state, state != .inactive else { return }
-    (state, probeAt, probeFailures) = (new, 0, 0)
+    (state, probeAt, probeFailures) = (new, now + .seconds(1), 0)
   }
 }

@@ -7,6 +7,8 @@ import Platform
 ///
 /// `@unchecked`: see `World`.
 final class SimulatedWork: @unchecked Sendable {
+  /// A workspace whose API answers nothing.
+  static let silentWorkspace = "https://silent.example"
   /// How likely an access fails in a way that counts.
   var failing = 0.0
   /// How likely it fails for good, until somebody retries it.

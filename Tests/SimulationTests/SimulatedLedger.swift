@@ -18,6 +18,8 @@ final class SimulatedLedger: Service, @unchecked Sendable {
   private var keeper: SimulatedLedgerSession?
   var outboxHolder: Int?
   var lastOutboxHolder = 0
+  /// When somebody looked for expired subscriptions.
+  var lastExpiry = 0
   /// Sessions of an older run are gone.
   private(set) var run = 1
   /// Counted failures by job, as its handler wanted them.
@@ -45,11 +47,12 @@ final class SimulatedLedger: Service, @unchecked Sendable {
     var probeAt = 0
     var probeFailures = 0
     var syncedAt = 0
+    var workspaceURL: String?
 
     var connection: Connection {
       var connection = Connection(name: "c\(number)", kind: .postgres, host: "", database: "", username: "")
       connection.id = number
-      connection.state = state
+      (connection.state, connection.workspaceURL) = (state, workspaceURL)
       return connection
     }
   }
