@@ -42,7 +42,26 @@ struct Duties: Sendable {
   private func keepLedger() async throws {
     let ended = try await ledger.endExpired(limit: configuration.roundLimit)
     if ended > 0 { logger.info("subscriptions expired", metadata: ["count": "\(ended)"]) }
-    try await ledger.pruneJobs(olderThan: configuration.jobRetention, limit: configuration.roundLimit)
+    let limit = configuration.roundLimit
+    try await prune { try await ledger.pruneJobs(olderThan: configuration.jobRetention, limit: limit) }
+    let dead = try await prune {
+      try await ledger.pruneDeadLetters(olderThan: configuration.deadRetention, limit: limit)
+    }
+    guard dead > 0 else { return }
+    Counter(label: MetricName.deadPruned).increment(by: dead)
+    logger.notice("dead letters that nobody decided about were deleted", metadata: ["count": "\(dead)"])
+  }
+
+  /// Repeats `delete` until it finds less than a round's limit, or has had its time.
+  @discardableResult
+  private func prune(_ delete: () async throws -> Int) async throws -> Int {
+    let limit = Deadline(surroundings.now.advanced(by: configuration.pruneTime))
+    var (total, count) = (0, 0)
+    repeat {
+      count = try await delete()
+      total += count
+    } while count >= configuration.roundLimit && !surroundings.hasPassed(limit)
+    return total
   }
 }
 

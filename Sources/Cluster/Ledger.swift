@@ -45,7 +45,10 @@ package protocol Ledger: Sendable {
   func planSync(of connection: Int64, skippingThis: Bool) async throws
   func dueProbes(limit: Int) async throws -> [(connection: Connection, failures: Int)]
   func planProbe(of connection: Int64, after delay: Duration) async throws
-  func pruneJobs(olderThan age: Duration, limit: Int) async throws
+  /// Deletes finished jobs that are older, and returns how many.
+  func pruneJobs(olderThan age: Duration, limit: Int) async throws -> Int
+  /// Deletes dead letters that are older, and returns how many.
+  func pruneDeadLetters(olderThan age: Duration, limit: Int) async throws -> Int
 }
 
 /// A session of the ledger: what it listens to and what it locks end with it.
@@ -168,7 +171,11 @@ extension MetadataDatabase {
     try await transaction { try await $0.planProbe(of: connection, after: delay) }
   }
 
-  package func pruneJobs(olderThan age: Duration, limit: Int) async throws {
-    _ = try await transaction { try await $0.pruneJobs(olderThan: age, limit: limit) }
+  package func pruneJobs(olderThan age: Duration, limit: Int) async throws -> Int {
+    try await transaction { try await $0.pruneJobs(olderThan: age, limit: limit) }
+  }
+
+  package func pruneDeadLetters(olderThan age: Duration, limit: Int) async throws -> Int {
+    try await transaction { try await $0.pruneDeadLetters(olderThan: age, limit: limit) }
   }
 }

@@ -51,8 +51,12 @@ package struct SchedulerConfiguration: Sendable {
   /// Instances asked at the same time, and how many of them may be of one workspace.
   package var questionsAtOnce = 16
   package var questionsOfWorkspace = 4
-  /// Finished jobs are kept this long; dead letters until somebody decides.
+  /// Finished jobs are kept this long.
   package var jobRetention: Duration = .seconds(7 * 86_400)
+  /// Dead letters are kept this long for somebody to decide.
+  package var deadRetention: Duration = .seconds(90 * 86_400)
+  /// How long deleting old jobs may delay the expiry of subscriptions; what is left then follows in the next round.
+  package var pruneTime: Duration = .seconds(1)
   /// Rows that one round of duties touches of each kind.
   package var roundLimit = 1000
   package var outageBackoff = Backoff(base: .milliseconds(200), cap: .seconds(5))

@@ -141,7 +141,15 @@ extension LedgerClient {
       return 0
     }
   }
-  func pruneJobs(olderThan age: Duration, limit: Int) async throws {}
+  func pruneDeadLetters(olderThan age: Duration, limit: Int) async throws -> Int { 0 }
+
+  func pruneJobs(olderThan age: Duration, limit: Int) async throws -> Int {
+    try await call("prune") {
+      let count = min(limit, ledger.oldJobs)
+      ledger.oldJobs -= count
+      return count
+    }
+  }
 
   func connectionsDueForSync(limit: Int) async throws -> [Connection] {
     try await call("due syncs") {

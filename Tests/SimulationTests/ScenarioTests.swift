@@ -235,4 +235,16 @@ struct ScenarioTests {
     }
     #expect(world.violations == [])
   }
+
+  /// As many a second as may be drained: the ledger does not grow for ever.
+  @Test func pruningKeepsUp() async {
+    let world = await inWorld(11) { world in
+      let cluster = SimulatedCluster(world, lanes: [:])
+      cluster.every(.seconds(1)) { cluster.ledger.oldJobs += 20_000 }
+      cluster.startScheduler { $0.dutyInterval = .milliseconds(500) }
+      world.run { world.now > .seconds(60) }
+      if cluster.ledger.oldJobs > 40_000 { world.violate("\(cluster.ledger.oldJobs) are left") }
+    }
+    #expect(world.violations == [])
+  }
 }

@@ -18,6 +18,8 @@ final class SimulatedLedger: Service, @unchecked Sendable {
   private var keeper: SimulatedLedgerSession?
   var outboxHolder: Int?
   var lastOutboxHolder = 0
+  /// Finished jobs that have been kept for long enough.
+  var oldJobs = 0
   /// When somebody looked for expired subscriptions.
   var lastExpiry = 0
   /// Sessions of an older run are gone.
