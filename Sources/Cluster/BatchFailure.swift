@@ -11,13 +11,13 @@ extension BatchRun {
   func giveUp(_ lease: Lease, _ error: any Error) async {
     do {
       if let error = error as? JobQueueError {
-        // Fenced or unreachable: the results are in the ledger, Redis finds out when the jobs are leased again.
-        logger.info("a settlement did not reach Redis", metadata: ["lane": "\(lease.lane)", "error": "\(error)"])
+        // The results are in the ledger, Redis finds out when the jobs are leased again.
+        logger.info("a lease could not be ended", metadata: ["lane": "\(lease.lane)", "error": "\(error)"])
       } else if ledger.isOutage(error) {
         // The metadata database: the target's own trouble comes as a TargetError.
         try await rest(lease, error)
       } else {
-        try await shielded { try await handle(lease, error) }
+        try await handle(lease, error)
       }
     } catch {
       // The lease expires by itself, and the jobs run again then.
@@ -28,11 +28,11 @@ extension BatchRun {
   private func handle(_ lease: Lease, _ error: any Error) async throws {
     let failure = Targets.classify(midway: error)
     switch failure.disposition {
-    case .cancelled: try await queue.release(lease)
+    case .cancelled: try await release(lease)
     case .locked: try await parkLane(lease, "locked", atLeast: .zero, failure)
     case .databaseGone:
       // Only a sync, which knows databases by OID, can tell whether it was renamed or dropped.
-      try await ledger.submitSync(of: lease.lane.connection)
+      try await shielded { try await ledger.submitSync(of: lease.lane.connection) }
       try await parkLane(lease, "database gone", atLeast: configuration.databaseRetry, failure)
     case .databaseClosed:
       // A revoke is worth waiting for until somebody opens the database; whoever waits for the rest is told at once.
@@ -53,7 +53,17 @@ extension BatchRun {
     // best effort: a cancelled wait ends at once
     try? await surroundings.sleep(for: surroundings.delay(configuration.outageBackoff, failures: 1))
     try await insist { try await ledger.release(lease.jobs, fence: lease.fence) }
-    try await shielded { try await queue.release(lease) }
+    try await release(lease)
+  }
+
+  private func release(_ lease: Lease) async throws {
+    try await end(lease) { try await queue.release(lease) }
+  }
+
+  private func park(_ lease: Lease, for pause: Duration) async throws {
+    try await end(lease) {
+      try await queue.park(connection: lease.lane.connection, for: pause, releasing: lease)
+    }
   }
 
   private func park(_ lease: Lease, _ state: Connection.State, _ failure: TargetError) async throws {
@@ -61,8 +71,15 @@ extension BatchRun {
     logger.warning(
       "connection parked",
       metadata: ["connection": "\(lease.lane.connection)", "state": "\(state.rawValue)", "error": "\(failure)"])
-    try await queue.park(connection: lease.lane.connection, for: configuration.longestPark, releasing: lease)
-    try await ledger.report(state, of: lease.lane.connection, reason: failure.description)
+    // Reported first: after a crash in between the next batch parks it. Parked alone, nobody would probe it.
+    do {
+      try await insist { try await ledger.report(state, of: lease.lane.connection, reason: failure.description) }
+    } catch {
+      logger.warning(
+        "could not report a connection; parking it for as long as it may be",
+        metadata: ["connection": "\(lease.lane.connection)", "error": "\(error)"])
+    }
+    try await park(lease, for: configuration.longestPark)
   }
 
   private func postpone(_ lease: Lease, _ failure: TargetError, _ delay: Duration?) async throws {
@@ -77,7 +94,7 @@ extension BatchRun {
       metadata: [
         "connection": "\(lease.lane.connection)", "seconds": "\(pause.inSeconds)", "error": "\(failure.message)",
       ])
-    try await queue.park(connection: lease.lane.connection, for: pause, releasing: lease)
+    try await park(lease, for: pause)
   }
 
   /// Nothing of this lane can run now, and the connection's other lanes can: whatever waits in it keeps its place.
@@ -89,17 +106,22 @@ extension BatchRun {
     logger.info(
       "lane parked for a moment",
       metadata: ["lane": "\(lease.lane)", "seconds": "\(pause.inSeconds)", "error": "\(failure.message)"])
-    try await queue.park(lane: lease.lane, for: pause, releasing: lease)
+    try await end(lease) {
+      try await queue.park(lane: lease.lane, for: pause, releasing: lease)
+    }
   }
 
   /// The instance answers, and this lane's database does not let us in.
   private func decide(
     _ lease: Lease, _ failure: TargetError, _ outcome: @escaping @Sendable (ClaimedJob) -> JobResult.Outcome
   ) async throws {
-    let (claim, results, states) = try await ledger.decide(
-      lease.jobs, fence: lease.fence, worker: configuration.name
-    ) { JobResult(id: $0.id, outcome: outcome($0), error: failure.message, remedy: failure.remedy) }
-    try await queue.settle(lease, settlements(claim, results, states))
+    let (claim, results, states) = try await shielded {
+      try await ledger.decide(lease.jobs, fence: lease.fence, worker: configuration.name) {
+        JobResult(id: $0.id, outcome: outcome($0), error: failure.message, remedy: failure.remedy)
+      }
+    }
+    let settled = settlements(claim, results, states)
+    try await end(lease) { try await queue.settle(lease, settled) }
   }
 }
 

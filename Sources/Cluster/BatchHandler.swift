@@ -16,7 +16,8 @@ package struct OpenedLane: Sendable {
   package let hasTarget: Bool
   /// The connection is known as one that does not answer.
   package let isReportedDown: Bool
-  /// Runs jobs. A `TargetError` concerns all of them; nothing was decided then.
+  /// Runs jobs and returns the results of what was decided. What it throws concerns all of them, and nothing was decided
+  /// then: a `TargetError` for the target's trouble, the ledger's own errors for its.
   package let run: @Sendable ([ClaimedJob]) async throws -> [JobResult]
   package let close: @Sendable () async -> Void
 

@@ -19,13 +19,13 @@ struct BatchRun: Sendable {
   let logger: Logger
   let failures = FailureCounts<Int64>()
   let laneFailures = FailureCounts<LaneID>()
+  let breaks = Breaks()
 
   func run(_ lease: Lease) async {
     let started = surroundings.now
     do {
       let open = try await handler.open(lane: lease.lane.lane)
       do {
-        try await reached(open)
         try await work(lease, in: open)
         await open.close()
       } catch {
@@ -39,41 +39,80 @@ struct BatchRun: Sendable {
     }
   }
 
-  /// The target answers: what was wrong with its connection is over.
-  private func reached(_ open: OpenedLane) async throws {
-    failures.reset(open.connection)
-    guard open.hasTarget, open.isReportedDown else { return }
-    try await ledger.report(.active, of: open.connection, reason: nil)
-  }
-
   private func work(_ lease: Lease, in open: OpenedLane) async throws {
-    let claim = try await ledger.claim(lease.jobs, fence: lease.fence, worker: configuration.name)
+    // What a slow lane is leased beyond its pace goes back with the settlement.
+    let jobs = Array(lease.jobs.prefix(pace.limit(lease.lane)))
+    let claim = try await ledger.claim(jobs, fence: lease.fence, worker: configuration.name)
     if claim.isOutdated { queue.reconnect() }
     if !claim.poisoned.isEmpty {
       Counter(label: MetricName.jobsPoisoned).increment(by: claim.poisoned.count)
       logger.error("jobs discarded: their workers vanished", metadata: ["jobs": "\(claim.poisoned)"])
     }
+    let outcome = await run(claim.claimed, lease, in: open)
+    let undecided = Set(claim.claimed.map(\.id)).subtracting(outcome.results.map(\.id)).sorted()
+    let states = outcome.results.isEmpty ? [:] : try await write(outcome.results, lease)
+    // What was claimed must not look as if its worker had vanished.
+    if !undecided.isEmpty { try await insist { try await ledger.release(undecided, fence: lease.fence) } }
+    if outcome.wentWell, open.hasTarget, open.isReportedDown {
+      try await ledger.report(.active, of: open.connection, reason: nil)
+    }
+    if let failure = outcome.failure { throw failure }
+    let settled = settlements(claim, outcome.results, states)
+    try await end(lease) { try await queue.settle(lease, settled) }
+  }
+
+  private struct Outcome {
+    /// Of the jobs that were decided.
     var results: [JobResult] = []
-    var states: [Int64: JobState] = [:]
-    if !claim.claimed.isEmpty {
+    /// Something was done in the target: what was wrong with it is over.
+    var wentWell = false
+    var failure: (any Error)?
+  }
+
+  /// Runs what was claimed. What has failed before runs apart, so that it fails with its like only.
+  private func run(_ jobs: [ClaimedJob], _ lease: Lease, in open: OpenedLane) async -> Outcome {
+    let suspects = jobs.filter { $0.attempt > 0 || breaks.count(of: $0) > 0 }
+    let others = jobs.filter { $0.attempt == 0 && breaks.count(of: $0) == 0 }
+    var outcome = Outcome()
+    for part in [others, breaks.part(of: suspects)] where !part.isEmpty {
       let started = surroundings.now
       do {
-        results = try await open.run(claim.claimed)
+        outcome.results += try await open.run(part)
+        outcome.wentWell = true
+        failures.reset(open.connection)
         laneFailures.reset(lease.lane)
-        // A sync takes as long as its database is large, which says nothing about the next batch.
-        if !claim.claimed.contains(where: { $0.kind == .sync }) {
-          pace.note(claim.claimed.count, took: started.duration(to: surroundings.now))
-        }
+        breaks.forget(part)
+        note(part, lease, since: started)
       } catch {
-        // What was claimed must not look as if its worker had vanished.
-        try await insist { try await ledger.release(claim.claimed.map(\.id), fence: lease.fence) }
-        // A governance lane has no target: its trouble is the metadata database's.
-        throw open.hasTarget ? Targets.classify(midway: error) : error
+        note(part, lease, since: started)
+        let blamed = broken(part, error)
+        outcome.results += blamed
+        // Where one job is to blame, the connection is not: it is found out by its next batch.
+        if blamed.isEmpty { outcome.failure = error }
+        break
       }
-      states = try await write(results, lease)
     }
-    let settled = settlements(claim, results, states)
-    try await shielded { try await queue.settle(lease, settled) }
+    return outcome
+  }
+
+  /// No job is to blame when a session breaks off; one that was there each time is, and more so if it failed before.
+  private func broken(_ jobs: [ClaimedJob], _ error: any Error) -> [JobResult] {
+    guard let error = error as? TargetError, case .soon = error.disposition else { return [] }
+    breaks.note(jobs)
+    guard jobs.count == 1, jobs[0].attempt > 0 || breaks.count(of: jobs[0]) >= Breaks.patience else { return [] }
+    breaks.forget(jobs)
+    return [
+      jobs[0].failed(
+        "its session broke off again: \(error.message)",
+        remedy: "see in the target's log why, then: sluice job retry \(jobs[0].id)",
+        delay: surroundings.delay(configuration.parkBackoff, failures: jobs[0].attempt + 1))
+    ]
+  }
+
+  /// A sync takes as long as its database is large, which says nothing about the next batch.
+  private func note(_ jobs: [ClaimedJob], _ lease: Lease, since started: ContinuousClock.Instant) {
+    guard !jobs.contains(where: { $0.kind == .sync }) else { return }
+    pace.note(jobs.count, of: lease.lane, took: started.duration(to: surroundings.now))
   }
 
   /// The target has committed, and somebody waits to know.
@@ -132,6 +171,28 @@ struct BatchRun: Sendable {
         logger.warning("the metadata database does not answer; trying again", metadata: ["error": "\(error)"])
         // best effort: a cancelled wait ends at once, and what follows is the last try
         try? await surroundings.sleep(for: surroundings.delay(configuration.outageBackoff, failures: tries))
+      }
+    }
+  }
+
+  /// Tells Redis how a lease ends, until it answers: without that its lane would stand still for the rest of the lease,
+  /// which is renewed meanwhile. Once the lease is lost, which cancels the batch, there is one last try.
+  func end(_ lease: Lease, _ body: @escaping @Sendable () async throws -> Void) async throws {
+    var tries = 0
+    while true {
+      let isLast = Task.isCancelled
+      do { return try await shielded(body) } catch let error as JobQueueError
+        where error.code == .unavailable && !isLast
+      {
+        tries += 1
+        logger.info(
+          "the end of a lease did not reach Redis; trying again",
+          metadata: ["lane": "\(lease.lane)", "error": "\(error)"])
+        // best effort: a cancelled wait ends at once, and what follows is the last try
+        try? await surroundings.sleep(for: surroundings.delay(configuration.outageBackoff, failures: tries))
+      } catch let error as JobQueueError where error.code == .fenced && tries > 0 {
+        // An earlier try got through, or the lease was lost while Redis was away: the lane goes on either way.
+        return
       }
     }
   }

@@ -8,6 +8,7 @@ package protocol Ledger: Sendable {
   func isOutage(_ error: any Error) -> Bool
 
   // A worker's.
+  /// Claims jobs that are to run; what is given up instead, because its workers vanished on it, is on the disk.
   func claim(_ jobs: [Int64], fence: Fence, worker: String) async throws -> Claim
   /// Writes results under the fence and returns the state of each job whose result was accepted; the others were stale.
   func settle(_ results: [JobResult], fence: Fence) async throws -> [Int64: JobState]
@@ -51,7 +52,10 @@ package protocol Ledger: Sendable {
   func planSync(of connection: Int64, skippingThis: Bool) async throws
   func dueProbes(limit: Int) async throws -> [(connection: Connection, failures: Int)]
   func planProbe(of connection: Int64, after delay: Duration) async throws
-  func pruneJobs(olderThan age: Duration, limit: Int) async throws
+  /// Deletes finished jobs that are older, and returns how many.
+  func pruneJobs(olderThan age: Duration, limit: Int) async throws -> Int
+  /// Deletes dead letters that are older, and returns how many.
+  func pruneDeadLetters(olderThan age: Duration, limit: Int) async throws -> Int
 }
 
 /// A session of the ledger: what it listens to and what it locks end with it.
@@ -77,10 +81,6 @@ extension MetadataSession: LedgerSession {
 extension MetadataDatabase: Ledger {
   package func isOutage(_ error: any Error) -> Bool { Self.isOutage(error) }
 
-  package func claim(_ jobs: [Int64], fence: Fence, worker: String) async throws -> Claim {
-    try await statement { try await $0.claim(jobs, fence: fence, worker: worker, isDurable: false) }
-  }
-
   package func settle(_ results: [JobResult], fence: Fence) async throws -> [Int64: JobState] {
     // A failure may end its job, which is a second statement.
     let isOne = !results.contains { if case .retryable = $0.outcome { true } else { false } }
@@ -95,6 +95,7 @@ extension MetadataDatabase: Ledger {
   ) async throws -> (claim: Claim, results: [JobResult], states: [Int64: JobState]) {
     try await transaction { session in
       let claim = try await session.claim(jobs, fence: fence, worker: worker)
+      try await session.tellPoisoned(claim.poisoned, worker: worker)
       let results = claim.claimed.map(result)
       let states = try await session.settle(results, fence: fence, retryLimit: retryLimit)
       return (claim, results, states)
@@ -199,7 +200,11 @@ extension MetadataDatabase {
     try await transaction { try await $0.planProbe(of: connection, after: delay) }
   }
 
-  package func pruneJobs(olderThan age: Duration, limit: Int) async throws {
-    _ = try await transaction { try await $0.pruneJobs(olderThan: age, limit: limit) }
+  package func pruneJobs(olderThan age: Duration, limit: Int) async throws -> Int {
+    try await transaction { try await $0.pruneJobs(olderThan: age, limit: limit) }
+  }
+
+  package func pruneDeadLetters(olderThan age: Duration, limit: Int) async throws -> Int {
+    try await transaction { try await $0.pruneDeadLetters(olderThan: age, limit: limit) }
   }
 }

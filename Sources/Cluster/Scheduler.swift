@@ -28,7 +28,8 @@ package struct Scheduler: Service {
     self.surroundings = surroundings
     self.logger = logger
     duties = Duties(
-      configuration: configuration, queue: queue, ledger: ledger, instanceState: instanceState, logger: logger)
+      configuration: configuration, queue: queue, ledger: ledger, instanceState: instanceState,
+      surroundings: surroundings, logger: logger)
   }
 
   package func run() async throws {
@@ -218,12 +219,7 @@ package struct Scheduler: Service {
 
   /// Does the leader's duties for as long as the session that holds the leader's lock lives.
   private func lead() async throws {
-    try await ledger.withSession { session in
-      while !Task.isCancelled {
-        if try await session.tryToLead() { try await duties.round() }
-        try await surroundings.sleep(for: configuration.dutyInterval)
-      }
-    }
+    try await ledger.withSession { session in try await duties.run { try await session.tryToLead() } }
   }
 }
 

@@ -56,7 +56,7 @@ package struct Worker: Service {
       if Task.isShuttingDownGracefully || Task.isCancelled { break }
       do {
         let reply = try await queue.lease(
-          worker: configuration.name, limit: batches.pace.limit, classes: configuration.classes)
+          worker: configuration.name, limit: configuration.batchSize, classes: configuration.classes)
         failures = 0
         switch reply {
         case .leased(let lease):

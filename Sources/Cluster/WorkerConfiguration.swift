@@ -46,8 +46,17 @@ package struct SchedulerConfiguration: Sendable {
   /// The first probe of an instance that stopped follows after this, each later one after half as long again.
   package var firstProbe: Duration = .seconds(1)
   package var longestProbe: Duration = .seconds(30)
-  /// Finished jobs are kept this long; dead letters until somebody decides.
+  /// How long an instance's API may take to answer one question.
+  package var questionLimit: Duration = .seconds(10)
+  /// Instances asked at the same time, and how many of them may be of one workspace.
+  package var questionsAtOnce = 16
+  package var questionsOfWorkspace = 4
+  /// Finished jobs are kept this long.
   package var jobRetention: Duration = .seconds(7 * 86_400)
+  /// Dead letters are kept this long for somebody to decide.
+  package var deadRetention: Duration = .seconds(90 * 86_400)
+  /// How long deleting old jobs may delay the expiry of subscriptions; what is left then follows in the next round.
+  package var pruneTime: Duration = .seconds(1)
   /// Rows that one round of duties touches of each kind.
   package var roundLimit = 1000
   package var outageBackoff = Backoff(base: .milliseconds(200), cap: .seconds(5))

@@ -47,7 +47,9 @@ struct Application: Sendable {
       warnings += notices.filter { $0.sqlState == .privilegeNotGranted || $0.sqlState == .privilegeNotRevoked }
         .map { "\($0.message) [\($0.sqlState)]" }
     } catch let error as PostgresError {
-      guard await session.isInTransaction, error.code == .server else { throw error }
+      // Each half of a statement that takes too long may take as long: that is for the batch to find out, outside of
+      // this transaction.
+      guard await session.isInTransaction, error.code == .server, error.sqlState != .queryCanceled else { throw error }
       let mayHalve = try await error.isConflict ? noteConflict() : true
       guard mayHalve, let halves = present.halves else {
         if verb == .grant, error.sqlState == .undefinedObject { vanished.formUnion(present.grants) }

@@ -10,6 +10,19 @@ package struct OpenLane: Sendable {
   let session: PostgresConnection?
 
   package func close() async { await session?.close() }
+
+  func isOfTarget(_ error: any Error) -> Bool {
+    guard let session, let error = error as? PostgresError else { return false }
+    return error.endpoint == session.configuration.endpoint
+  }
+
+  /// A statement took longer than it may, or the target's transaction did: the same jobs would take as long again.
+  /// A connection that does not come about in time says nothing about them.
+  func isTooSlow(_ error: any Error) -> Bool {
+    guard let failure = error as? PostgresError else { return false }
+    if failure.code == .server { return failure.sqlState == .queryCanceled }
+    return failure.code == .timedOut && (failure.statement != nil || isOfTarget(failure))
+  }
 }
 
 /// Runs batches of a lane's jobs. It knows nothing of Redis: what it is given it runs, and says what came of it.
@@ -24,6 +37,10 @@ package struct LaneRun: Sendable {
 
   /// One transaction in a target. A batch takes seconds; what takes longer waits for somebody.
   static let longestRun: Duration = .seconds(300)
+
+  /// For how long a batch that failed is split to find out which of its jobs is to blame. The lane is held meanwhile:
+  /// what is not decided by then goes back to it, and comes again in smaller batches.
+  static let longestSplit: Duration = .seconds(300)
 
   package init(metadata: MetadataDatabase, targets: Targets, worker: String, logger: Logger) {
     self.metadata = metadata
@@ -75,8 +92,18 @@ package struct LaneRun: Sendable {
       remedy: "nothing: a sync was submitted, and the job runs after it")
   }
 
-  /// Runs a batch. A `TargetError` concerns all of it and says what to do with the lane; nothing was decided then.
+  /// Runs a batch, and returns the results of what was decided; the rest may run again as if it had not been claimed.
+  ///
+  /// - Throws: What concerns all of it; nothing was decided then. A `TargetError` says what to do with the lane; anything
+  ///   else is the metadata database's trouble, or cancellation.
   package func run(_ jobs: [ClaimedJob], in open: OpenLane) async throws -> [JobResult] {
+    try await run(jobs, in: open, splittingUntil: nil)
+  }
+
+  private func run(
+    _ jobs: [ClaimedJob], in open: OpenLane, splittingUntil limit: Deadline?
+  ) async throws -> [JobResult] {
+    if let limit, limit.hasPassed { return [] }
     if open.connection.state == .deleted {
       return jobs.map { JobResult(id: $0.id, outcome: .cancelled, error: "the connection was deleted") }
     }
@@ -92,10 +119,10 @@ package struct LaneRun: Sendable {
     } catch let error as PostgresError where error.isConflict {
       // The lane's lock or the commit itself: each half of the batch would only wait for the same again.
       return jobs.map { failed($0, error.message, "nothing: it is tried again") }
-    } catch  where Self.isPassing(error) {
-      throw error
+    } catch  where !open.isTooSlow(error) && Self.isPassing(error) {
+      throw open.isOfTarget(error) ? Targets.classify(midway: error) : error
     } catch {
-      return try await alone(jobs, open, error)
+      return try await alone(jobs, open, error, until: limit ?? .after(Self.longestSplit))
     }
   }
 
@@ -106,19 +133,25 @@ package struct LaneRun: Sendable {
     return (error as? PostgresError)?.code == .cancelled
   }
 
-  /// A batch that failed as a whole runs job by job, so that one bad job fails alone.
-  private func alone(_ jobs: [ClaimedJob], _ open: OpenLane, _ error: any Error) async throws -> [JobResult] {
+  /// A batch that failed as a whole runs in halves, the urgent jobs first, until the one to blame fails alone.
+  private func alone(
+    _ jobs: [ClaimedJob], _ open: OpenLane, _ error: any Error, until limit: Deadline
+  ) async throws -> [JobResult] {
     guard jobs.count > 1 else { return jobs.map { failed($0, "\(error)", "see the message; retry the job after") } }
-    let middle = jobs.count / 2
-    return try await run(Array(jobs[..<middle]), in: open) + run(Array(jobs[middle...]), in: open)
+    let sorted = jobs.sorted { ($0.jobClass, $0.id) < ($1.jobClass, $1.id) }
+    let middle = sorted.count / 2
+    let results = try await run(Array(sorted[..<middle]), in: open, splittingUntil: limit)
+    do {
+      return results + (try await run(Array(sorted[middle...]), in: open, splittingUntil: limit))
+    } catch  where !results.isEmpty {
+      logger.info(
+        "the rest of a split batch was given back", metadata: ["lane": "\(open.lane.id)", "error": "\(error)"])
+      return results
+    }
   }
 
   private func failed(_ job: ClaimedJob, _ error: String, _ remedy: String) -> JobResult {
-    guard job.attempt + 1 < job.maxAttempts else {
-      return JobResult(id: job.id, outcome: .discarded, error: error, remedy: remedy)
-    }
-    return JobResult(
-      id: job.id, outcome: .retryable(Self.retryBackoff.delay(failures: job.attempt + 1)), error: error, remedy: remedy)
+    job.failed(error, remedy: remedy, delay: Self.retryBackoff.delay(failures: job.attempt + 1))
   }
 
   /// A sync, which knows databases by OID, found this one gone: what was granted there is gone with it.

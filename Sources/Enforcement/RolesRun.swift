@@ -121,7 +121,7 @@ struct RolesRun: Sendable {
       _ = try await session.savepoint { try await $0.query(sql) }
       outcome.statements.append(sql)
     } catch let error as PostgresError {
-      guard await session.isInTransaction, error.code == .server else { throw error }
+      guard await session.isInTransaction, error.code == .server, error.sqlState != .queryCanceled else { throw error }
       guard change.members.count > 1, !error.isConflict else {
         for member in change.members { outcome.failures[change.role, default: [:]][member] = Failure(error) }
         return

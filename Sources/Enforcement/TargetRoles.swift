@@ -25,7 +25,9 @@ struct TargetRoles: Sendable {
       do {
         try await make(role, kind, canCreateForLogin, &outcome)
       } catch let error as PostgresError {
-        guard await session.isInTransaction, error.code == .server else { throw error }
+        guard await session.isInTransaction, error.code == .server, error.sqlState != .queryCanceled else {
+          throw error
+        }
         outcome.failures[role] = Failure(error)
       }
     }

@@ -7,8 +7,10 @@ import Postgres
 /// Limits on every session that Sluice opens in a target.
 package struct TargetLimits: Sendable {
   package var connectTimeout: Duration = .seconds(15)
-  /// One statement of ours.
+  /// One statement of ours, as the server counts it.
   package var statementTimeout: Duration = .seconds(60)
+  /// How much later our own deadline ends a statement: the server is to end it first, which keeps the session in step.
+  package var statementMargin: Duration = .seconds(5)
   /// Waiting for a catalog row or for the lane's lock, before the batch gives up and comes again.
   package var lockTimeout: Duration = .seconds(5)
   /// After this the target itself ends a session whose worker is paused or cut off: the bound on how long a lost
@@ -140,7 +142,7 @@ package actor Targets {
       tls: tls)
     configuration.hostAddress = connection.hostAddress
     configuration.connectTimeout = limits.connectTimeout
-    configuration.statementTimeout = limits.statementTimeout
+    configuration.statementTimeout = limits.statementTimeout + limits.statementMargin
     configuration.settings = [
       "lock_timeout": "\(limits.lockTimeout.wholeMilliseconds)",
       "statement_timeout": "\(limits.statementTimeout.wholeMilliseconds)",

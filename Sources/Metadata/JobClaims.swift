@@ -18,6 +18,12 @@ package struct ClaimedJob: Sendable {
     self.attempt = attempt
     self.maxAttempts = maxAttempts
   }
+
+  /// A failure that counts: it runs again after the delay, unless this was its last attempt.
+  package func failed(_ error: String, remedy: String, delay: Duration) -> JobResult {
+    JobResult(
+      id: id, outcome: attempt + 1 < maxAttempts ? .retryable(delay) : .discarded, error: error, remedy: remedy)
+  }
 }
 
 /// What a claim found; every leased number is in exactly one of these.
@@ -79,6 +85,17 @@ package struct JobResult: Sendable {
   }
 }
 
+extension MetadataDatabase {
+  /// Claims the jobs of a lease, as `MetadataSession.claim` without waiting for the disk. What was given up is on the
+  /// disk: it leaves Redis now, and a crash must not bring it back to a ledger that believes that Redis has it.
+  package func claim(_ numbers: [Int64], fence: Fence, worker: String) async throws -> Claim {
+    let claim = try await statement { try await $0.claim(numbers, fence: fence, worker: worker, isDurable: false) }
+    // A commit that waits takes what was committed before it to the disk.
+    if !claim.poisoned.isEmpty { try await transaction { try await $0.tellPoisoned(claim.poisoned, worker: worker) } }
+    return claim
+  }
+}
+
 extension MetadataSession {
   /// How often a worker may vanish during a job before the job is taken for the cause.
   package static let stallLimit = 3
@@ -110,16 +127,24 @@ extension MetadataSession {
         claim.poisoned.append(try row.int("id"))
       }
     }
-    if !isDurable, !claim.poisoned.isEmpty {
-      // They leave Redis now: a crash must not bring them back to a ledger that believes that Redis has them.
-      _ = try await connection.query("set local synchronous_commit to default")
-    }
     claim.claimed.sort { $0.id < $1.id }
     let answered = Set(claim.claimed.map(\.id)).union(claim.poisoned)
     if answered.count < numbers.count {
       try await addFates(of: numbers.filter { !answered.contains($0) }, fence, to: &claim)
     }
     return claim
+  }
+
+  /// Puts into the trail which jobs a claim gave up, and tells whoever waits for them.
+  package func tellPoisoned(_ jobs: [Int64], worker: String) async throws {
+    guard !jobs.isEmpty else { return }
+    try await audit(
+      jobs.map {
+        AuditEntry(
+          actor: worker, action: "give up", job: $0,
+          detail: ["reason": "its worker vanished \(Self.stallLimit) times"])
+      })
+    _ = try await connection.query("select pg_notify($1, '')", [.text(Self.outcomeChannel)])
   }
 
   private func addFates(of numbers: [Int64], _ fence: Fence, to claim: inout Claim) async throws {

@@ -67,7 +67,7 @@ extension MetadataSession {
       > 0
   }
 
-  /// Deletes finished jobs that are older than `age`, at most `limit`; their attempts go with them.
+  /// Deletes finished jobs that are older than `age`, at most `limit`; their attempts go with them. Dead letters stay.
   package func pruneJobs(olderThan age: Duration, limit: Int) async throws -> Int {
     try await connection.query(
       """
@@ -76,5 +76,20 @@ extension MetadataSession {
         order by finished_at limit $2)
       """, [.int8(Int64(age.wholeMilliseconds)), .int8(Int64(limit))]
     ).affected
+  }
+
+  /// Deletes dead letters about which nobody has decided for longer than `age`, at most `limit`.
+  package func pruneDeadLetters(olderThan age: Duration, limit: Int) async throws -> Int {
+    let count = try await connection.query(
+      """
+      delete from job where id in (
+        select id from job where finished_at < now() - $1 * interval '1 millisecond' and state = 'discarded'
+        order by finished_at limit $2)
+      """, [.int8(Int64(age.wholeMilliseconds)), .int8(Int64(limit))]
+    ).affected
+    if count > 0 {
+      try await audit(AuditEntry(actor: "scheduler", action: "dead prune", detail: ["count": "\(count)"]))
+    }
+    return count
   }
 }

@@ -14,6 +14,7 @@ package enum Schema {
     migration(7, "create_queue_rules", PackageResources.V0007_create_queue_rules_sql),
     migration(8, "note_timeline", PackageResources.V0008_note_timeline_sql),
     migration(9, "tell_by_connection", PackageResources.V0009_tell_by_connection_sql),
+    migration(10, "split_retention", PackageResources.V0010_split_retention_sql),
   ]
 
   private static func migration(_ version: Int, _ name: String, _ bytes: [UInt8]) -> Migration {

@@ -20,6 +20,10 @@ package enum MetricName {
   package static let epochsRaised = "sluice_queue_epochs_raised_total"
   /// Probes of instances that did not run.
   package static let probes = "sluice_instance_probes_total"
+  /// Dead letters deleted because nobody decided about them for too long.
+  package static let deadPruned = "sluice_dead_letters_pruned_total"
+  /// Questions to the APIs of instances that failed, or were not answered in time.
+  package static let questionsFailed = "sluice_instance_questions_failed_total"
   /// Jobs that a worker takes at once now, so that a batch takes about its batch time.
   package static let batchLimit = "sluice_batch_limit"
   /// Seconds from claim to settlement of a batch.

@@ -137,6 +137,31 @@ struct RefusalTests {
     }
   }
 
+  /// Whether the server ends the statement or our own deadline does.
+  @Test(arguments: [Duration.seconds(5), .milliseconds(-400)])
+  func aJobThatAlwaysTakesTooLongIsCountedAloneAndGivenUp(margin: Duration) async throws {
+    try await Bench.run { bench in
+      let ana = try await bench.makeSales()
+      let jobs = try await bench.subscribe(ana, to: ["sales.orders"])
+      try await bench.drain()
+      try await bench.target.makeSlow("items")
+      var limits = TargetLimits()
+      (limits.statementTimeout, limits.statementMargin) = (.milliseconds(800), margin)
+      let slow = try await bench.subscribe(ana, to: ["sales.items"])[0]
+      let ben = try await bench.addUser("ben")
+      let neighbour = try await bench.subscribe(ben, to: ["sales.orders"])[0]
+      let revoke = try await bench.revoke(ana, from: ["sales.orders"])[0]
+      try await bench.run([slow.id, neighbour.id, revoke.id], lane: jobs[0].lane, limits: limits)
+      #expect(try await bench.job(revoke.id).state == .completed)
+      #expect(try await bench.job(neighbour.id).state == .completed)
+      let counted = try await bench.job(slow.id)
+      #expect(counted.state == .retryable && counted.attempt == 1, "\(counted)")
+      try await bench.execute("update job set attempt = max_attempts - 1, scheduled_at = now() where id = \(slow.id)")
+      try await bench.run([slow.id], lane: jobs[0].lane, limits: limits)
+      #expect(try await bench.job(slow.id).state == .discarded)
+    }
+  }
+
   @Test func aRoleThatCannotBeMadeFailsTheJobOfItsDataSource() async throws {
     try await Bench.run { bench in
       let ana = try await bench.makeSales()
@@ -198,5 +223,19 @@ extension Bench {
     }
     try await drain()
     return try await job(submitted[0].id)
+  }
+}
+
+extension TestTarget {
+  /// Lets every GRANT that names this table take longer than anybody waits.
+  fileprivate func makeSlow(_ table: String) async throws {
+    try await execute(
+      """
+      create function public.sleep_on_grant() returns event_trigger language plpgsql as $$ begin
+        if current_query() like '%"\(table)"%' then perform pg_sleep(60); end if;
+      end $$;
+      create event trigger sleep_on_grant on ddl_command_start when tag in ('GRANT')
+        execute function public.sleep_on_grant()
+      """)
   }
 }

@@ -1,5 +1,6 @@
 import Metadata
 import Platform
+import SluiceTestKit
 import Testing
 
 @Suite(.timeLimit(.minutes(2)))
@@ -104,5 +105,33 @@ struct ClaimTests {
       #expect(claims.flatMap { $0.claimed.map(\.id) }.sorted() == jobs)
       #expect(claims.flatMap(\.busy).sorted() == jobs)
     }
+  }
+
+  /// It leaves Redis as soon as the claim has answered: a ledger that forgot the discard would wait for it for ever.
+  @Test func aJobThatIsGivenUpIsSoAfterACrashOfTheServer() async throws {
+    let server = try await TestServer.start()
+    // Nothing but a commit that waits writes the log.
+    for setting in ["synchronous_commit = on", "wal_writer_delay = '10s'", "wal_writer_flush_after = 0"] {
+      try await server.execute("alter system set \(setting)")
+    }
+    try await server.execute("select pg_reload_conf()")
+    try await Fixture.run(on: server) { fixture in
+      let job = try await fixture.submitOne()
+      for sequence in 1...3 { _ = try await fixture.claim([job], Int64(sequence)) }
+      let listener = try await server.admin(fixture.metadata.configuration.database)
+      try await MetadataSession(connection: listener).listenToOutcomes()
+      let claim = try await fixture.metadata.claim([job], fence: Fence(epoch: 1, sequence: 4), worker: "w")
+      #expect(claim.poisoned == [job])
+      let told = try await listener.notifications(deadline: .after(.seconds(30)))
+      #expect(!told.isEmpty, "whoever waits for the job was not told")
+      await listener.close()
+      try await server.postgres.kill()
+      try await server.postgres.start()
+      let state = try await server.withAdmin(fixture.metadata.configuration.database) {
+        try await $0.query("select state from job where id = $1", [.int8(job)]).rows[0].text("state")
+      }
+      #expect(state == "discarded")
+    }
+    await server.postgres.stop(.immediate)
   }
 }

@@ -19,8 +19,10 @@ struct Fixture: Sendable {
     CrawledRelation(oid: oid, schemaOID: schema, name: name, kind: .table, owner: "o")
   }
 
-  static func run(_ body: @Sendable (Fixture) async throws -> Void) async throws {
-    try await withMetadata { metadata in
+  static func run(
+    on server: TestServer? = nil, _ body: @Sendable (Fixture) async throws -> Void
+  ) async throws {
+    try await withMetadata(on: server) { metadata in
       let key = SealingKey.random()
       let connection = try await metadata.transaction {
         try await $0.insert(draft("warehouse"), secret: Secret("s3"), key: key)

@@ -135,9 +135,10 @@ extension LedgerRun {
     // A lost answer: the worker claims once more.
     for _ in 0..<(chance(0.2) ? 2 : 1) {
       let isDurable = chance(0.5)
-      let claim = try await fixture.write {
-        try await $0.claim(numbers, fence: fence, worker: worker, isDurable: isDurable)
-      }
+      let claim =
+        isDurable
+        ? try await fixture.write { try await $0.claim(numbers, fence: fence, worker: worker) }
+        : try await fixture.metadata.claim(numbers, fence: fence, worker: worker)
       let expected = model.claim(numbers, fence, worker: worker)
       let actual = LedgerModel.Fates(
         claimed: claim.claimed.map(\.id), poisoned: claim.poisoned.sorted(), finished: claim.finished,

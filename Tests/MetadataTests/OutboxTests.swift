@@ -343,6 +343,8 @@ struct ConnectionStateTests {
     try await Fixture.run { fixture in
       let id = fixture.connection.id
       _ = try await fixture.write { try await $0.setState(of: id, to: .stopped, reason: nil) }
+      #expect(try await fixture.read { try await $0.dueProbes(limit: 5) }.isEmpty, "it is about to be parked")
+      try await fixture.execute("update connection set probe_at = now()")
       #expect(try await fixture.read { try await $0.dueProbes(limit: 5) }.map(\.failures) == [0])
       try await fixture.write { try await $0.planProbe(of: id, after: .seconds(60)) }
       #expect(try await fixture.read { try await $0.dueProbes(limit: 5) }.isEmpty)

@@ -206,15 +206,34 @@ struct SettleTests {
     }
   }
 
-  @Test func pruningKeepsDeadLetters() async throws {
+  @Test func deadLettersAreKeptForATimeOfTheirOwn() async throws {
     try await Fixture.run { fixture in
       let jobs = try await fixture.submit(.grantee("a"), .grantee("b")).map(\.id)
       _ = try await fixture.claim(jobs)
-      try await fixture.settle(jobs[0], .completed)
-      try await fixture.settle(jobs[1], .discarded)
+      try await fixture.settle(jobs[0], .discarded)
+      try await fixture.settle(jobs[1], .completed)
       try await fixture.execute("update job set finished_at = now() - interval '2 days'")
-      #expect(try await fixture.write { try await $0.pruneJobs(olderThan: .seconds(86_400), limit: 10) } == 1)
-      #expect(try await fixture.job(jobs[1]).state == .discarded)
+      let (day, week) = (Duration.seconds(86_400), Duration.seconds(7 * 86_400))
+      #expect(try await fixture.write { try await $0.pruneDeadLetters(olderThan: week, limit: 10) } == 0)
+      #expect(try await fixture.write { try await $0.pruneJobs(olderThan: day, limit: 10) } == 1)
+      #expect(try await fixture.job(jobs[0]).state == .discarded)
+      #expect(try await fixture.write { try await $0.pruneDeadLetters(olderThan: day, limit: 10) } == 1)
+      #expect(try await fixture.rows("select id from job").isEmpty)
+    }
+  }
+
+  /// Finished jobs are found without a look at the dead letters, however many stay, and the other way round.
+  @Test func pruningReadsOnlyWhatItDeletes() async throws {
+    try await Fixture.run { fixture in
+      for (state, index) in [("<> 'discarded'", "job_ended"), ("= 'discarded'", "job_dead_since")] {
+        let plan = try await fixture.write { session in
+          _ = try await session.connection.query("set local enable_seqscan = off")
+          return try await session.connection.query(
+            "explain select id from job where finished_at < now() and state \(state) order by finished_at limit 10"
+          ).rows.map { try $0.text("QUERY PLAN") }.joined(separator: "\n")
+        }
+        #expect(plan.contains(index), "\(plan)")
+      }
     }
   }
 }

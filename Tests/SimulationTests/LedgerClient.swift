@@ -60,7 +60,9 @@ struct LedgerClient: Ledger {
   }
 
   func report(_ state: Connection.State, of connection: Int64, reason: String?) async throws {
-    try await call("report \(connection) \(state)") { ledger.connections[connection]?.note(state) }
+    try await call("report \(connection) \(state)") {
+      ledger.connections[connection]?.note(state, now: ledger.world.now)
+    }
   }
 
   func withSession(_ body: @Sendable (any LedgerSession) async throws -> Void) async throws {
@@ -124,8 +126,21 @@ struct LedgerClient: Ledger {
 
 // The leader's duties.
 extension LedgerClient {
-  func endExpired(limit: Int) async throws -> Int { 0 }
-  func pruneJobs(olderThan age: Duration, limit: Int) async throws {}
+  func endExpired(limit: Int) async throws -> Int {
+    try await call("end expired") {
+      ledger.lastExpiry = ledger.world.now
+      return 0
+    }
+  }
+  func pruneDeadLetters(olderThan age: Duration, limit: Int) async throws -> Int { 0 }
+
+  func pruneJobs(olderThan age: Duration, limit: Int) async throws -> Int {
+    try await call("prune") {
+      let count = min(limit, ledger.oldJobs)
+      ledger.oldJobs -= count
+      return count
+    }
+  }
 
   func connectionsDueForSync(limit: Int) async throws -> [Connection] {
     try await call("due syncs") {
@@ -161,8 +176,8 @@ extension LedgerClient {
 }
 
 extension SimulatedLedger.ConnectionRecord {
-  mutating func note(_ new: Connection.State) {
+  mutating func note(_ new: Connection.State, now: Int) {
     guard new != state, state != .inactive else { return }
-    (state, probeAt, probeFailures) = (new, 0, 0)
+    (state, probeAt, probeFailures) = (new, now + .seconds(1), 0)
   }
 }

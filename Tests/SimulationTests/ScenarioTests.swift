@@ -138,4 +138,113 @@ struct ScenarioTests {
     }
     #expect(world.violations == [])
   }
+
+  @Test func aJobThatEndsItsSessionEachTimeIsGivenUpAloneAndHoldsUpNoRevoke() async {
+    let world = await inWorld(7) { world in
+      let cluster = SimulatedCluster(world, lanes: [1: [10]])
+      cluster.ledger.syncEvery = nil
+      let breaking = Access(lane: 10, user: 50, table: 1)
+      cluster.work.breaking = breaking
+      for user in 1...100 { cluster.ledger.change(Access(lane: 10, user: Int64(user), table: 1), to: true) }
+      cluster.startScheduler()
+      cluster.startWorker()
+      cluster.run(atMost: 600, "its neighbours") { cluster.ledger.model.unfinished.count == 1 }
+      cluster.ledger.change(Access(lane: 10, user: 1, table: 1), to: false)
+      cluster.run(atMost: 120, "the revoke") { cluster.ledger.model.unfinished.count == 1 }
+      cluster.run(atMost: 1200, "the end of all jobs") { cluster.isDrained }
+      for row in cluster.ledger.model.rows.values {
+        let isBreaking = row.scope == breaking.scope
+        if (row.state == .discarded) != isBreaking || !isBreaking && row.attempt > 1 { world.violate("\(row)") }
+      }
+    }
+    #expect(world.violations == [])
+  }
+
+  /// The end of a batch does not get through: the next job of the lane waits for Redis, and not for the end of the lease.
+  @Test(arguments: [true, false])
+  func aLaneGoesOnAsSoonAsRedisAnswersAgain(isAway: Bool) async {
+    let world = await inWorld(8) { world in
+      let cluster = SimulatedCluster(world, lanes: [1: [10]])
+      cluster.ledger.syncEvery = nil
+      cluster.startScheduler()
+      cluster.startWorker()
+      cluster.ledger.change(Access(lane: 10, user: 1, table: 1), to: true)
+      cluster.run(atMost: 60, "the result") { cluster.ledger.model.rows[1]?.state == .completed }
+      let began = world.now
+      if isAway { cluster.redis.isUp = false } else { world.faults.lostRequest = 1 }
+      world.after(.seconds(1)) { (cluster.redis.isUp, world.faults.lostRequest) = (true, 0) }
+      cluster.ledger.change(Access(lane: 10, user: 2, table: 1), to: true)
+      cluster.run(atMost: 60, "the next job") { cluster.ledger.model.unfinished.isEmpty }
+      if world.now - began > .seconds(12) { world.violate("it took \((world.now - began) / 1_000_000) s") }
+    }
+    #expect(world.violations == [])
+  }
+
+  @Test func aWorkspaceThatDoesNotAnswerDelaysNoOther() async {
+    let world = await inWorld(9) { world in
+      let cluster = SimulatedCluster(
+        world, lanes: Dictionary(uniqueKeysWithValues: (1...Int64(100)).map { ($0, [$0 * 10]) }))
+      cluster.ledger.syncEvery = nil
+      for number in 1...99 {
+        cluster.ledger.connections[Int64(number)]?.state = .stopped
+        cluster.ledger.connections[Int64(number)]?.workspaceURL = SimulatedWork.silentWorkspace
+      }
+      cluster.targets[100]?.setStopped(true)
+      cluster.startScheduler()
+      cluster.startWorker()
+      cluster.ledger.change(Access(lane: 1000, user: 1, table: 1), to: true)
+      cluster.run(atMost: 60, "the park") { cluster.ledger.connections[100]?.state == .stopped }
+      world.run { world.now > .seconds(100) }
+      cluster.targets[100]?.setStopped(false)
+      // As long as a probe that follows at the longest interval, and some.
+      cluster.run(atMost: 35, "the wake") { cluster.isDrained }
+      for _ in 1...50 {
+        let next = world.now + .seconds(1)
+        world.run { world.now > next }
+        if world.now - cluster.ledger.lastExpiry > .seconds(5) { world.violate("expiries wait") }
+      }
+    }
+    #expect(world.violations == [])
+  }
+
+  /// A stopped connection that only one of Redis and the ledger knows as such, or as running again, wakes all the same.
+  @Test(arguments: [true, false])
+  func aProcessThatDiesBetweenRedisAndLedgerDelaysNoWake(isWorker: Bool) async {
+    let world = await inWorld(10) { world in
+      let cluster = SimulatedCluster(world, lanes: [1: [10]])
+      cluster.ledger.syncEvery = nil
+      cluster.targets[1]?.setStopped(true)
+      let (scheduler, worker) = (cluster.startScheduler(), cluster.startWorker())
+      cluster.ledger.change(Access(lane: 10, user: 1, table: 1), to: true)
+      func isParked() -> Bool { if case .parked = cluster.redis.memory?.phases[1] { true } else { false } }
+      func isReported() -> Bool { cluster.ledger.connections[1]?.state == .stopped }
+      if isWorker {
+        cluster.run(atMost: 60, "the stop") { isParked() || isReported() }
+        worker.kill()
+        world.after(.seconds(1)) { cluster.startWorker() }
+        world.run { world.now > .seconds(60) }
+        cluster.targets[1]?.setStopped(false)
+      } else {
+        cluster.run(atMost: 60, "the park") { isParked() && isReported() }
+        cluster.targets[1]?.setStopped(false)
+        cluster.run(atMost: 60, "the wake") { !isParked() || !isReported() }
+        scheduler.kill()
+        cluster.startScheduler()
+      }
+      cluster.run(atMost: 100, "the job") { cluster.isDrained }
+    }
+    #expect(world.violations == [])
+  }
+
+  /// As many a second as may be drained: the ledger does not grow for ever.
+  @Test func pruningKeepsUp() async {
+    let world = await inWorld(11) { world in
+      let cluster = SimulatedCluster(world, lanes: [:])
+      cluster.every(.seconds(1)) { cluster.ledger.oldJobs += 20_000 }
+      cluster.startScheduler { $0.dutyInterval = .milliseconds(500) }
+      world.run { world.now > .seconds(60) }
+      if cluster.ledger.oldJobs > 40_000 { world.violate("\(cluster.ledger.oldJobs) are left") }
+    }
+    #expect(world.violations == [])
+  }
 }

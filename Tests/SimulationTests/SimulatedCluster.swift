@@ -62,7 +62,10 @@ final class SimulatedCluster {
     let scheduler = Scheduler(
       configuration: configuration, queue: SimulatedQueue(redis: redis, process: process),
       ledger: LedgerClient(ledger: ledger, process: process),
-      instanceState: { connection in targets[connection.id]?.isStopped == true ? .stopped(detail: "") : .running },
+      instanceState: { connection in
+        if connection.workspaceURL == SimulatedWork.silentWorkspace { try await process.sleep(for: .seconds(3600)) }
+        return targets[connection.id]?.isStopped == true ? .stopped(detail: "") : .running
+      },
       surroundings: process, logger: Self.quiet)
     process.start { try await scheduler.run() }
     return process

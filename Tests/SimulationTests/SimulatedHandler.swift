@@ -7,6 +7,8 @@ import Platform
 ///
 /// `@unchecked`: see `World`.
 final class SimulatedWork: @unchecked Sendable {
+  /// A workspace whose API answers nothing.
+  static let silentWorkspace = "https://silent.example"
   /// How likely an access fails in a way that counts.
   var failing = 0.0
   /// How likely it fails for good, until somebody retries it.
@@ -15,6 +17,8 @@ final class SimulatedWork: @unchecked Sendable {
   var time: (Int) -> Int = { _ in 0 }
   /// Whoever works on it dies of it.
   var deadly: SimulatedLedger.Access?
+  /// The session breaks off when it is worked on.
+  var breaking: SimulatedLedger.Access?
 }
 
 /// What `LaneRun` does, in order: connect, take the lane's lock, only then read the desired state, apply it, commit.
@@ -43,7 +47,14 @@ struct SimulatedHandler: BatchHandler {
     let late = Late()
     return OpenedLane(
       connection: number, isReportedDown: state == .stopped || state == .unhealthy,
-      run: { try await run($0, target, session, late) },
+      run: { jobs in
+        do { return try await run(jobs, target, session, late) } catch let error as TargetError
+          where error.disposition == .soon(after: nil)
+        {
+          for job in jobs { ledger.breaks[job.id, default: 0] += 1 }
+          throw error
+        }
+      },
       close: {
         late.commit?()
         forget()
@@ -67,6 +78,7 @@ struct SimulatedHandler: BatchHandler {
       process.kill()
       await Task.yield()
     }
+    if reading.desired.keys.contains(where: { $0 == work.breaking }) { target.end(session) }
     let time = work.time(jobs.count)
     if time > 0 { try await process.sleep(for: .milliseconds(time)) }
     // What fails was rolled back to its savepoint.

@@ -18,10 +18,16 @@ final class SimulatedLedger: Service, @unchecked Sendable {
   private var keeper: SimulatedLedgerSession?
   var outboxHolder: Int?
   var lastOutboxHolder = 0
+  /// Finished jobs that have been kept for long enough.
+  var oldJobs = 0
+  /// When somebody looked for expired subscriptions.
+  var lastExpiry = 0
   /// Sessions of an older run are gone.
   private(set) var run = 1
   /// Counted failures by job, as its handler wanted them.
   var wantedFailures: [Int64: Int] = [:]
+  /// Runs by job whose session broke off; the third one in a row may count, or any that follows a counted failure.
+  var breaks: [Int64: Int] = [:]
   /// The newest desired state that each access was made equal to in its target.
   var enforced: [Access: Int] = [:]
 
@@ -43,11 +49,12 @@ final class SimulatedLedger: Service, @unchecked Sendable {
     var probeAt = 0
     var probeFailures = 0
     var syncedAt = 0
+    var workspaceURL: String?
 
     var connection: Connection {
       var connection = Connection(name: "c\(number)", kind: .postgres, host: "", database: "", username: "")
       connection.id = number
-      connection.state = state
+      (connection.state, connection.workspaceURL) = (state, workspaceURL)
       return connection
     }
   }
@@ -141,8 +148,10 @@ extension SimulatedLedger {
       if case .completed = result.outcome { checkEnforced(row) }
       if case .discarded = result.outcome { retrySoon(row.id) }
       let attempts = model.rows[row.id]?.attempt ?? 0
-      if attempts > (wantedFailures[row.id] ?? 0) + 1 {
-        world.violate("job \(row.id) spent \(attempts) attempts, but failed \(wantedFailures[row.id] ?? 0) times")
+      let (wanted, broken) = (wantedFailures[row.id] ?? 0, breaks[row.id] ?? 0)
+      let failures = wanted + (wanted == 0 ? max(0, broken - 2) : broken)
+      if attempts > failures + 1 {
+        world.violate("job \(row.id) spent \(attempts) attempts, but failed \(failures) times")
       }
     }
     return accepted

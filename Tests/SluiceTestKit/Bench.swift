@@ -61,8 +61,10 @@ package final class Bench: Sendable {
 
   package var planner: Planner { Planner(metadata: metadata, targets: targets) }
   package var explainer: Explainer { Explainer(metadata: metadata, targets: targets) }
-  package func lanes(worker: String = "bench") -> LaneRun {
-    LaneRun(metadata: metadata, targets: targets, worker: worker, logger: Self.quiet)
+  /// - Parameter limits: other limits on sessions in the target than the bench's
+  package func lanes(worker: String = "bench", limits: TargetLimits? = nil) -> LaneRun {
+    let own = limits.map { Targets(metadata: metadata, key: key, caFile: nil, limits: $0, logger: Self.quiet) }
+    return LaneRun(metadata: metadata, targets: own ?? targets, worker: worker, logger: Self.quiet)
   }
 
   package func nextFence() -> Fence {
@@ -113,12 +115,13 @@ extension Bench {
 
   /// Runs these jobs as one batch.
   @discardableResult
-  package func run(_ jobs: [Int64], lane: Int64) async throws -> [JobResult] {
+  package func run(_ jobs: [Int64], lane: Int64, limits: TargetLimits? = nil) async throws -> [JobResult] {
     let fence = nextFence()
-    let open = try await lanes().open(lane: lane)
+    let lanes = lanes(limits: limits)
+    let open = try await lanes.open(lane: lane)
     do {
       let claim = try await metadata.transaction { try await $0.claim(jobs, fence: fence, worker: "bench") }
-      let results = try await lanes().run(claim.claimed, in: open)
+      let results = try await lanes.run(claim.claimed, in: open)
       await open.close()
       _ = try await metadata.transaction { try await $0.settle(results, fence: fence) }
       return results

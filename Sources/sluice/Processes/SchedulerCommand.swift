@@ -31,6 +31,7 @@ struct SchedulerCommand: AsyncParsableCommand {
     configuration.firstProbe = settings.duration(.firstProbe)
     configuration.longestProbe = settings.duration(.longestProbe)
     configuration.jobRetention = settings.duration(.jobRetention)
+    configuration.deadRetention = settings.duration(.deadRetention)
     let scheduler = Scheduler(
       configuration: configuration, queue: parts.queue, ledger: parts.metadata,
       instanceState: { try await parts.targets.instanceState(of: $0) }, logger: parts.logger)

@@ -94,11 +94,14 @@ extension SettingKey {
     "the longest time between two probes of a stopped instance")
   static let jobRetention = SettingKey(
     "job_retention", .duration(.seconds(60) ... .seconds(3650 * 86_400)), default: "7d",
-    "how long finished jobs are kept; discarded ones stay until somebody decides")
+    "how long finished jobs are kept; discarded ones have a time of their own")
+  static let deadRetention = SettingKey(
+    "dead_retention", .duration(.seconds(60) ... .seconds(3650 * 86_400)), default: "90d",
+    "how long discarded jobs are kept for somebody to decide about them")
 
   static let all: [SettingKey] = [
     .metadataURL, .redisURL, .redisCertificateFile, .redisKeyFile, .secretKeyFile, .caFile, .logLevel, .logFormat,
     .health, .drainTimeout, .concurrency, .classes, .batchSize, .batchTime, .leaseTTL, .outboxPoll, .queueLimit,
-    .queueConnectionLimit, .retryLimit, .firstProbe, .longestProbe, .jobRetention,
+    .queueConnectionLimit, .retryLimit, .firstProbe, .longestProbe, .jobRetention, .deadRetention,
   ]
 }
