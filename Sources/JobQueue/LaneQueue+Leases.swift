@@ -2,7 +2,8 @@ import Platform
 import Redis
 
 extension LaneQueue {
-  /// Leases the lane whose turn it is, with up to `limit` of its jobs (`longestBatch` at most).
+  /// Leases the lane whose turn it is, with up to `limit` of its jobs (`longestBatch` at most), and at least one of each
+  /// class that waits in it.
   package func lease(
     worker: String, limit: Int, classes: Set<JobClass> = Set(JobClass.allCases)
   ) async throws(JobQueueError) -> LeaseReply {

@@ -38,7 +38,7 @@ local function finish(lane, lease, back, well)
   if call('HGET', PHASE, connection) == lane then
     if well then call('HDEL', PHASE, connection) else call('HSET', PHASE, connection, 'half') end
   end
-  place(lane, lease.class, lease.ended)
+  place(lane)
 end
 -- A parked connection may be tried again, with one batch first; a parked lane may be taken.
 local function unpark(subject)

@@ -21,7 +21,7 @@
 -- 15 RULES    hash    the operators' word: version, pause:<lane or *>, weight:<lane or connection>, cap:<connection or *>
 -- 16 READY    zset    class .. connection .. virtual time (16 digits) .. number of a lane that may be taken, score 0
 -- 17 PLACES   hash    lane -> its member in READY
--- 18 VIRTUAL  hash    virtual times: <class>, <class><connection>, <class>:<connection>; see lane.lua
+-- 18 VIRTUAL  hash    virtual times: <class>, <class><connection>, <class>:<connection>, <class><lane>; see lane.lua
 -- 19 SAMPLES  list    the totals of the last minute, newest first
 -- 20 WORKERS  zset    worker -> ms of its last beat
 -- 21 BEATS    hash    worker -> what it said of itself
