@@ -135,7 +135,8 @@ let package = Package(
     tests(
       "ClusterTests",
       [
-        "Cluster", "JobQueue", "Redis", "Metadata", "Enforcement", "SluiceTestKit", "LocalServers", "Governance",
+        "Cluster", "JobQueue", "Redis", "RedisTestKit", "Metadata", "Enforcement", "SluiceTestKit", "LocalServers",
+        "Governance",
         "Postgres", "Platform", logging, lifecycle,
       ]),
     tests(

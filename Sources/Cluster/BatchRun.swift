@@ -48,6 +48,7 @@ struct BatchRun: Sendable {
 
   private func work(_ lease: Lease, in open: OpenedLane) async throws {
     let claim = try await ledger.claim(lease.jobs, fence: lease.fence, worker: configuration.name)
+    if claim.isOutdated { queue.reconnect() }
     if !claim.poisoned.isEmpty {
       Counter(label: MetricName.jobsPoisoned).increment(by: claim.poisoned.count)
       logger.error("jobs discarded: their workers vanished", metadata: ["jobs": "\(claim.poisoned)"])

@@ -55,11 +55,15 @@ package protocol LedgerSession: Sendable {
   func awaitOutbox(atMost longest: Duration) async throws
   /// True if this session leads now.
   func tryToLead() async throws -> Bool
+  /// True if this session may raise the queue's epoch now.
+  func tryToKeepQueue() async throws -> Bool
 }
 
 extension MetadataSession: LedgerSession {
   package func listenToOutbox() async throws { try await listen(to: Self.outboxChannel) }
   package func awaitOutbox(atMost longest: Duration) async throws {
+    // A session that only listens is silent, and would be taken for that of a stopped process.
+    _ = try await connection.query("select 1")
     try await awaitAnnouncement(until: .after(longest))
   }
 }

@@ -62,7 +62,7 @@ package struct Scheduler: Service {
       try await session.listenToOutbox()
       while !Task.isCancelled {
         progress.note()
-        do { try await emptyOutbox() } catch let error as JobQueueError where error.code == .epochLost {
+        do { try await emptyOutbox(session) } catch let error as JobQueueError where error.code == .epochLost {
           // Lost in this very moment: the next round begins a new epoch.
           continue
         }
@@ -73,8 +73,8 @@ package struct Scheduler: Service {
 
   /// Hands over what is in the outbox by rounds: in each round a batch of every class, revokes first, so that neither a
   /// million bulk jobs delay a revoke nor many revokes the others for ever. A full queue takes only revokes.
-  private func emptyOutbox() async throws {
-    guard var state = try await agreedState() else { return }
+  private func emptyOutbox(_ session: any LedgerSession) async throws {
+    guard var state = try await agreedState(session) else { return }
     // Before any job: what is paused must not begin because Redis has forgotten that it is.
     try await bringRules(state)
     var isFull = try await isStillFull(state)
@@ -118,10 +118,18 @@ package struct Scheduler: Service {
   ///
   /// Whoever raises an epoch establishes it, and nobody else: established once more after Redis was emptied again, it
   /// would look as if Redis still knew what was enqueued under it.
-  private func agreedState() async throws -> QueueState? {
+  ///
+  /// One scheduler at a time may raise epochs: two that reach different servers, as when one is cut off from the new
+  /// primary, would each take the queue away from the other, again and again. It loses that right with its session, which
+  /// ends when it does not reach Redis.
+  private func agreedState(_ session: any LedgerSession) async throws -> QueueState? {
     let known = try await ledger.queueState()
     let (claimed, runID) = (try await queue.epoch(), try await queue.serverRunID())
     if claimed == known.epoch, runID == known.redisRunID { return known }
+    guard try await session.tryToKeepQueue() else {
+      queue.reconnect()
+      return nil
+    }
     let raised = try await ledger.raiseEpoch(known: known.epoch, claimed: claimed, redisRunID: runID)
     guard let epoch = raised else { return nil }
     // A crash before this leaves Redis behind the ledger, and the next look raises the epoch again.

@@ -15,6 +15,8 @@ package protocol WorkQueue: Sendable {
 
   func epoch() async throws(JobQueueError) -> Int64?
   func serverRunID() async throws(JobQueueError) -> String?
+  /// The ledger says that another server holds the queue: look for it.
+  func reconnect()
   func establish(epoch: Int64) async throws(JobQueueError) -> Bool
   func enqueue(_ jobs: [QueuedJob], epoch: Int64) async throws(JobQueueError) -> (added: Int, known: Int)
   func lease(worker: String, limit: Int, classes: Set<JobClass>) async throws(JobQueueError) -> LeaseReply
@@ -31,6 +33,9 @@ package protocol WorkQueue: Sendable {
 }
 
 extension WorkQueue {
+  /// Nothing to look for where there is one server only.
+  package func reconnect() {}
+
   /// Gives a lease back: its jobs wait again, and nothing counts against them.
   func release(_ lease: Lease) async throws(JobQueueError) { try await settle(lease, [:]) }
 }

@@ -21,6 +21,8 @@ struct Application: Sendable {
   private(set) var statements: [String] = []
   /// What the server remarked: `WARNING 01007` says that a GRANT did nothing.
   private(set) var warnings: [String] = []
+  /// Grants to roles that were dropped since they were looked for.
+  private var vanished: Set<Grant> = []
   private var conflicts = 0
 
   init(session: PostgresConnection, names: GrantStatements.Names) {
@@ -47,9 +49,19 @@ struct Application: Sendable {
     } catch let error as PostgresError {
       guard await session.isInTransaction, error.code == .server else { throw error }
       let mayHalve = try await error.isConflict ? noteConflict() : true
-      guard mayHalve, let halves = present.halves else { return note(present, Failure(error)) }
+      guard mayHalve, let halves = present.halves else {
+        if verb == .grant, error.sqlState == .undefinedObject { vanished.formUnion(present.grants) }
+        return note(present, Failure(error))
+      }
       for half in halves { try await carryOut(verb, half) }
     }
+  }
+
+  /// What failed because its role was dropped meanwhile, to be tried once more; no failure any longer.
+  mutating func takeVanished() -> Set<Grant> {
+    defer { vanished = [] }
+    for grant in vanished { failures[grant] = nil }
+    return vanished
   }
 
   /// Whether the statement may be halved to find out which part of it is locked.
@@ -69,7 +81,7 @@ struct Application: Sendable {
 extension Failure {
   /// What a refused GRANT, REVOKE or CREATE ROLE means (LAKEBASE.md, table (a), rows 25 to 32).
   init(_ error: PostgresError) {
-    // A role that is missing now was dropped since it was looked for: the next try makes it again.
+    // A role that is missing now was dropped since it was made again: the next try makes it once more.
     if error.isConflict || error.sqlState == .undefinedObject {
       self.init(.conflict, error.message, remedy: "nothing: it is tried again")
       return

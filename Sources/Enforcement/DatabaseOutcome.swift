@@ -34,7 +34,7 @@ struct DatabaseOutcome: Sendable {
   }
 
   mutating func noteRoles(_ outcome: TargetRoles.Outcome) {
-    roleFailures = outcome.failures
+    roleFailures.merge(outcome.failures) { $1 }
     notes += outcome.notes
     statements += outcome.statements
   }

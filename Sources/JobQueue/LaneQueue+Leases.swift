@@ -16,27 +16,19 @@ extension LaneQueue {
   ///
   /// - Throws: `.fenced` if the lease is not current any more: nothing was changed, and its jobs run again.
   package func settle(_ lease: Lease, _ settlements: [Int64: Settlement]) async throws(JobQueueError) {
-    _ = try await run(.settle, settleArguments(lease, settlements, leasesNext: false))
+    _ = try await run(.settle, settleArguments(lease, settlements))
   }
 
-  /// Ends a lease and takes the next one in the same round trip.
+  /// Ends a lease and takes the next one in the same step.
   ///
-  /// - Throws: As `settle`; a lease that was already taken is given back first.
+  /// - Throws: As `settle`; then nothing is leased.
   package func settle(
     _ lease: Lease, _ settlements: [Int64: Settlement], thenLeaseAs worker: String, limit: Int,
     classes: Set<JobClass> = Set(JobClass.allCases)
   ) async throws(JobQueueError) -> LeaseReply {
-    let calls = [
-      call(.settle, settleArguments(lease, settlements, leasesNext: true)),
-      call(.lease, leaseArguments(worker, limit, classes)),
-    ]
     let asked = ContinuousClock.now
-    let replies = try await requesting { () throws(RedisError) in try await client.eval(calls) }
-    if case .error(let error) = replies[0] {
-      if case .leased(let next) = try leaseReply(replies[1], worker: worker, asked: asked) { try await release(next) }
-      throw JobQueueError(error.asError)
-    }
-    return try leaseReply(replies[1], worker: worker, asked: asked)
+    let arguments = leaseArguments(worker, limit, classes) + settleArguments(lease, settlements)
+    return try leaseReply(try await run(.settleAndLease, arguments), worker: worker, asked: asked)
   }
 
   /// Gives a lease back, as at shutdown: its jobs wait again, and nothing counts against them.
@@ -125,14 +117,14 @@ extension LaneQueue {
     [lease.lane.description, String(lease.fence.epoch), String(lease.fence.sequence)]
   }
 
-  private func settleArguments(_ lease: Lease, _ settlements: [Int64: Settlement], leasesNext: Bool) -> [String] {
+  private func settleArguments(_ lease: Lease, _ settlements: [Int64: Settlement]) -> [String] {
     let strangers = Set(settlements.keys).subtracting(lease.jobs)
     precondition(strangers.isEmpty, "a lease settles only its own jobs, not \(strangers.sorted())")
     // What most jobs come to is said once, and the others are named.
     var tally: [Settlement: Int] = [:]
     for number in lease.jobs { tally[settlements[number] ?? .back, default: 0] += 1 }
     let usual = tally.max { $0.value < $1.value }?.key ?? .back
-    var arguments = fenceArguments(lease) + [leasesNext ? "1" : "0", usual.text]
+    var arguments = fenceArguments(lease) + [usual.text]
     if tally.count == 1 { return arguments }
     for number in lease.jobs {
       let settlement = settlements[number] ?? .back

@@ -55,10 +55,6 @@ package struct LaneQueue: Sendable {
     keys = ShardKeys(prefix: configuration.prefix, shard: configuration.shard)
   }
 
-  func call(_ script: QueueScripts.Name, _ arguments: [String]) -> RedisScriptCall {
-    RedisScriptCall(scripts[script], keys: keys.all, arguments: arguments)
-  }
-
   func run(_ script: QueueScripts.Name, _ arguments: [String]) async throws(JobQueueError) -> RedisValue {
     try await requesting { () throws(RedisError) in
       try await client.eval(scripts[script], keys: keys.all, arguments: arguments)
@@ -88,23 +84,6 @@ extension LaneQueue {
   package func epoch() async throws(JobQueueError) -> Int64? {
     let reply = try await requesting { () throws(RedisError) in try await client.send(["GET", keys.epoch]) }
     return reply.integer
-  }
-
-  /// The run of the server that holds the shard: another after a restart or a failover.
-  package func serverRunID() async throws(JobQueueError) -> String? {
-    let reply = try await requesting { () throws(RedisError) in try await client.send(["INFO", "server"]) }
-    let line = reply.text?.split(whereSeparator: \.isNewline).first { $0.hasPrefix("run_id:") }
-    return line.map { String($0.dropFirst("run_id:".count)) }
-  }
-
-  /// Gives the shard an epoch and forgets all that an older one left, except the rules and the workers. Enqueue all unfinished jobs after
-  /// it. Repeating it with the same epoch changes nothing.
-  ///
-  /// - Returns: False if the shard has a higher epoch already.
-  package func establish(epoch: Int64) async throws(JobQueueError) -> Bool {
-    precondition(epoch > 0, "an epoch is positive")
-    let reply = try await run(.establish, [String(epoch)])
-    return try decoding { () throws(RedisError) in try reply.requireInteger() == 1 }
   }
 
   /// Puts jobs into their lanes, revokes first. A job that is already waiting, delayed or leased stays as it is

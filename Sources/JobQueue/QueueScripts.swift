@@ -4,6 +4,7 @@ import Redis
 package struct QueueScripts: Sendable {
   package enum Name: String, CaseIterable, Sendable {
     case establish, enqueue, lease, settle, extend, park, wake, cancel, rules
+    case settleAndLease = "settle_and_lease"
     case `where`, stats, lanes, jobs, depths, inspect, balance, beat, workers
   }
 
@@ -16,6 +17,10 @@ package struct QueueScripts: Sendable {
   ///   for tests that break a rule to see that it is missed.
   package init(edit: (String, String) -> String) {
     func text(_ file: String, _ bytes: [UInt8]) -> String { edit(file, String(decoding: bytes, as: UTF8.self)) }
+    /// A script's body as a function that another calls.
+    func function(_ file: String, _ bytes: [UInt8]) -> String {
+      "local function \(file)(ARGV)\n\(text(file, bytes))end\n"
+    }
     // A transition needs the shard's names and rules in front; line numbers in Lua errors count from there.
     let rules = [
       text("shard", PackageResources.shard_lua), text("lane", PackageResources.lane_lua),
@@ -25,7 +30,15 @@ package struct QueueScripts: Sendable {
     scripts = Dictionary(
       uniqueKeysWithValues: Name.allCases.map { name in
         let body = text(name.rawValue, Self.bytes(of: name))
-        let front = name == .establish ? "" : name == .lease ? rules + due : rules
+        let front =
+          switch name {
+          case .establish: ""
+          case .lease: rules + due
+          case .settleAndLease:
+            rules + due + function("settle", PackageResources.settle_lua)
+              + function("lease", PackageResources.lease_lua)
+          default: rules
+          }
         return (name, RedisScript(name: name.rawValue, source: front + body))
       })
   }
@@ -41,6 +54,7 @@ package struct QueueScripts: Sendable {
     case .enqueue: PackageResources.enqueue_lua
     case .lease: PackageResources.lease_lua
     case .settle: PackageResources.settle_lua
+    case .settleAndLease: PackageResources.settle_and_lease_lua
     case .extend: PackageResources.extend_lua
     case .park: PackageResources.park_lua
     case .wake: PackageResources.wake_lua

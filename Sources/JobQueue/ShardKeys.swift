@@ -4,6 +4,8 @@ import Redis
 /// The keys of one shard. All carry the shard's hash tag, so that a Redis Cluster keeps them on one node.
 struct ShardKeys: Sendable {
   let epoch: String
+  /// The run of the server on which the epoch was established; no script's business.
+  let run: String
   let rules: String
   /// By class; the lists that a worker blocks on.
   let wake: [String]
@@ -19,7 +21,7 @@ struct ShardKeys: Sendable {
   init(prefix: String, shard: Int) {
     let tag = "{\(prefix):\(shard)}:"
     let classes = JobClass.allCases.map(\.rawValue)
-    (epoch, rules) = (tag + "epoch", tag + "rules")
+    (epoch, run, rules) = (tag + "epoch", tag + "run", tag + "rules")
     wake = classes.map { tag + "wake:\($0)" }
     all = Self.singles.map { tag + $0 } + classes.map { tag + "turns:\($0)" } + wake
   }

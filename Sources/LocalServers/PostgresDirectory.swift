@@ -33,18 +33,32 @@ struct PostgresDirectory: Sendable {
   /// Makes the database files if there are none: beside their place, so that an interrupted attempt is seen.
   func initialise(with installation: PostgresInstallation, superuser: String, durable: Bool) async throws {
     if FileManager.default.fileExists(atPath: "\(data)/PG_VERSION") { return try checkVersion(installation) }
-    let unfinished = "\(root)/data.unfinished"
-    // best effort: it is there only after an interrupted attempt, and initdb refuses what cannot be removed
-    try? FileManager.default.removeItem(atPath: unfinished)
-    var arguments = ["-D", unfinished, "-U", superuser, "-E", "UTF8", "--locale=C.UTF-8", "--auth=trust"]
+    var arguments = ["-U", superuser, "-E", "UTF8", "--locale=C.UTF-8", "--auth=trust"]
     if !durable { arguments.append("--no-sync") }
+    try await fill(with: installation, "initdb", arguments)
+  }
+
+  /// Makes the database files a copy of a running server's, which the copy then follows as its standby.
+  func follow(
+    socket: String, port: Int, with installation: PostgresInstallation, superuser: String
+  ) async throws {
+    if FileManager.default.fileExists(atPath: "\(data)/PG_VERSION") { return try checkVersion(installation) }
+    let place = ["-h", socket, "-p", String(port), "-U", superuser]
+    try await fill(with: installation, "pg_basebackup", place + ["--write-recovery-conf", "-c", "fast", "--no-sync"])
+  }
+
+  private func fill(with installation: PostgresInstallation, _ program: String, _ arguments: [String]) async throws {
+    let unfinished = "\(root)/data.unfinished"
+    // best effort: it is there only after an interrupted attempt, and the program refuses what cannot be removed
+    try? FileManager.default.removeItem(atPath: unfinished)
     let launch = Launch(
-      installation.program("initdb"), arguments, environment: Launch.bareEnvironment(), workingDirectory: root,
-      user: user)
+      installation.program(program), ["-D", unfinished] + arguments, environment: Launch.bareEnvironment(),
+      workingDirectory: root, user: user)
     let run = try await ToolRun.run(launch, deadline: .after(.seconds(60)))
     guard run.status.isSuccess else {
       throw LocalServersError(
-        .cannotStart, "initdb could not fill \(unfinished) (\(run.status))", logTail: String(run.output.suffix(2_000)))
+        .cannotStart, "\(program) could not fill \(unfinished) (\(run.status))",
+        logTail: String(run.output.suffix(2_000)))
     }
     guard rename(unfinished, data) == 0 else {
       throw LocalServersError(
@@ -88,7 +102,7 @@ struct PostgresDirectory: Sendable {
   func isReady(_ pid: pid_t) -> Bool {
     let lines = pidFileLines()
     guard lines.count >= 8, pid_t(lines[0]) == pid else { return false }
-    return lines[7].hasPrefix("ready")
+    return lines[7].hasPrefix("ready") || lines[7].hasPrefix("standby")
   }
 
   private var realData: String { URL(fileURLWithPath: data).resolvingSymlinksInPath().path }

@@ -28,6 +28,8 @@ package actor PrivatePostgres {
     package var settings: [String: String]
     /// False gives up safety against a crash of the machine, not of the server, for speed: for tests.
     package var durable: Bool
+    /// The server that this one begins as a copy of and follows as its standby; nil for one that stands alone.
+    package var primary: PrivatePostgres?
     /// Recovery after a crash is the longest part of it.
     package var startLimit = Duration.seconds(60)
     package var stopLimit = Duration.seconds(20)
@@ -96,8 +98,13 @@ package actor PrivatePostgres {
     if let process, process.isRunning { return }
     try directory.prepare(port: port)
     try await directory.awaitPredecessor()
-    try await directory.initialise(
-      with: options.installation, superuser: options.superuser, durable: options.durable)
+    if let primary = options.primary {
+      try await directory.follow(
+        socket: primary.socketDirectory, port: primary.port, with: options.installation, superuser: options.superuser)
+    } else {
+      try await directory.initialise(
+        with: options.installation, superuser: options.superuser, durable: options.durable)
+    }
     try directory.writeAccessRules()
     let process = try await ManagedProcess.start(launch())
     self.process = process

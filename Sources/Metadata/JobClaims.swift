@@ -29,11 +29,13 @@ package struct Claim: Sendable {
   package var poisoned: [Int64] = []
   /// Due later, with what is left to wait.
   package var early: [Int64: Duration] = [:]
-  /// A producer or an old worker holds the row, a neighbour runs alone, or the lease is of an older epoch than the
-  /// ledger's: back to the lane at once.
+  /// A producer or an old worker holds the row, a neighbour runs alone, or the lease is not newer than the job's last or
+  /// older than the ledger's epoch: back to the lane at once.
   package var busy: [Int64] = []
 
   package init() {}
+  /// The lease is of an older epoch than the ledger's: whoever gave it does not hold the queue any more.
+  package var isOutdated = false
 }
 
 /// What became of a job's run.
@@ -86,6 +88,7 @@ extension MetadataSession {
   package static let defaultRetryLimit: Duration = .seconds(86_400)
 
   /// Claims the jobs of a lease under its fence. A job that an older fence was running stalled; it is claimed again.
+  /// Under the same fence only the same worker may claim again, which did not see the answer or has released the jobs.
   ///
   /// - Parameter isDurable: false for a claim that is its transaction's only statement, whose commit then does not wait
   ///   for the disk. A server that crashes may forget it: then nothing has started for the ledger, the results of the
@@ -129,6 +132,9 @@ extension MetadataSession {
       switch try row.text("fate") {
       case "early": claim.early[id] = .milliseconds(try row.int("remaining_ms"))
       case "busy": claim.busy.append(id)
+      case "outdated":
+        claim.busy.append(id)
+        claim.isOutdated = true
       default: claim.finished.append(id)
       }
     }

@@ -54,10 +54,22 @@ package struct MetadataDatabase: Sendable {
     return try await attempt()
   }
 
+  /// How the server finds out, within 25 seconds, that the machine at the other end has vanished. Without them a session
+  /// and its locks would outlive it by two hours.
+  private static let keepalives = [
+    "tcp_keepalives_idle": "10", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3",
+  ]
+
   /// Runs `body` on a connection of its own, outside the pool: for LISTEN and for locks that last as long as a session.
+  ///
+  /// - Parameter longestSilence: The server ends a session that asks nothing for longer, so that the locks of a process
+  ///   that is stopped, and still answers TCP, pass to another.
   package func dedicated<Value: Sendable>(
-    _ body: @Sendable (MetadataSession) async throws -> Value
+    longestSilence: Duration = .seconds(90), _ body: @Sendable (MetadataSession) async throws -> Value
   ) async throws -> Value {
+    var configuration = configuration
+    configuration.settings.merge(Self.keepalives) { $1 }
+    configuration.settings["idle_session_timeout"] = String(longestSilence.wholeMilliseconds)
     let connection = try await PostgresConnection.connect(configuration)
     do {
       let value = try await body(MetadataSession(connection: connection))
@@ -69,10 +81,13 @@ package struct MetadataDatabase: Sendable {
     }
   }
 
-  /// Whether an error says that the database does not answer now, so that trying again later helps.
+  /// Whether an error says that the database does not answer now, or is not the one that takes writes any more, so that
+  /// trying again later helps.
   package static func isOutage(_ error: any Error) -> Bool {
     switch error {
-    case let error as PostgresError: error.isTransient || error.code == .closed
+    case let error as PostgresError:
+      // A pooler in between says with 08P01 that it cannot reach the database.
+      error.isTransient || error.code == .closed || SQLState.Class.connectionException ~= error.sqlState
     case is PoolError: true
     default: false
     }

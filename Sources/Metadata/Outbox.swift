@@ -24,7 +24,8 @@ package struct OutboxJob: Sendable {
 /// The queue as the ledger knows it.
 package struct QueueState: Sendable {
   package let epoch: Int64
-  /// The run of the Redis server that holds this epoch's queue; nil before the first.
+  /// The run of the Redis server that holds this epoch's queue. Nil before the first, and when this database has taken
+  /// another's place since then: it may have forgotten the last results, of which Redis knows that they are settled.
   package let redisRunID: String?
   /// The classes with jobs that Redis has not been told of, the first to be told first.
   package let outboxClasses: [JobClass]
@@ -50,6 +51,8 @@ extension MetadataSession {
   private static let outboxLock: Int64 = 0x534C_5549_0000_0001
   /// Key of the session lock that makes a scheduler the leader.
   package static let leaderLock: Int64 = 0x534C_5549_0000_0002
+  /// Key of the session lock that lets a scheduler raise the queue's epoch.
+  static let keeperLock: Int64 = 0x534C_5549_0000_0004
 
   /// Takes jobs of a class that Redis has not been told of: first what it has forgotten, then what is new. Redis is told
   /// before the transaction commits; if that fails they stay, and are told once more, which is harmless.

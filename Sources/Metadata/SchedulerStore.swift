@@ -5,8 +5,13 @@ import Postgres
 extension MetadataSession {
   /// True if this session leads now. The lock ends with the session, so a leader that lost its connection has lost the
   /// lead too.
-  package func tryToLead() async throws -> Bool {
-    let key: [PostgresValue] = [.int8(Self.leaderLock)]
+  package func tryToLead() async throws -> Bool { try await tryToHold(Self.leaderLock) }
+
+  /// True if this session may raise the queue's epoch now: one at a time, until it ends.
+  package func tryToKeepQueue() async throws -> Bool { try await tryToHold(Self.keeperLock) }
+
+  private func tryToHold(_ lock: Int64) async throws -> Bool {
+    let key: [PostgresValue] = [.int8(lock)]
     let held = try await connection.query(
       """
       select exists (select from pg_locks where locktype = 'advisory' and pid = pg_backend_pid() and granted

@@ -1,5 +1,6 @@
 import Foundation
 import Platform
+import Synchronization
 
 /// Where a database is and how to talk to it.
 package struct PostgresConfiguration: Sendable {
@@ -11,9 +12,32 @@ package struct PostgresConfiguration: Sendable {
     case verifyFull(caFile: String?)
   }
 
+  /// What a session must be able to do; servers that cannot are passed over. libpq's `target_session_attrs`.
+  package enum SessionTarget: String, Sendable, CaseIterable {
+    case any
+    /// Takes writes: no standby, and no primary that was made read-only.
+    case readWrite = "read-write"
+    case primary
+  }
+
+  /// Another server with the same database.
+  package struct Alternative: Sendable, Hashable {
+    package let host: String
+    package let port: Int
+
+    package init(host: String, port: Int) {
+      self.host = host
+      self.port = port
+    }
+  }
+
   /// A host name, a numeric address, or the directory of a Unix socket (starts with `/`).
   package var host: String
   package var port: Int
+  /// Servers of which one may have taken the place of `host`: its standbys. They are tried in this order, but the one
+  /// that served last comes first.
+  package var alternatives: [Alternative] = []
+  package var sessionTarget = SessionTarget.any
   package var database: String
   package var user: String
   package var password: Secret?
@@ -57,14 +81,44 @@ package struct PostgresConfiguration: Sendable {
     return copy
   }
 
-  /// `host:port/database`, for errors and logs.
-  package var endpoint: String { "\(host):\(port)/\(database)" }
+  /// `host:port/database`, for errors and logs; with alternatives `host:port,host:port/database`.
+  package var endpoint: String {
+    let places = [Alternative(host: host, port: port)] + alternatives
+    return places.map { "\($0.host):\($0.port)" }.joined(separator: ",") + "/\(database)"
+  }
+
+  /// The server that served last, as an index among all; copies of this configuration share it.
+  private let lastGood = LastGood()
+
+  /// One configuration for each server, in the order in which to try them.
+  var servers: [(configuration: PostgresConfiguration, noteServing: @Sendable () -> Void)] {
+    let places = [Alternative(host: host, port: port)] + alternatives
+    let first = min(lastGood.index, places.count - 1)
+    let order = [first] + places.indices.filter { $0 != first }
+    return order.map { index in
+      var copy = self
+      (copy.host, copy.port, copy.alternatives) = (places[index].host, places[index].port, [])
+      // A numeric address is given for one server only.
+      if index > 0 { copy.hostAddress = nil }
+      return (copy, { [lastGood] in lastGood.index = index })
+    }
+  }
 
   var isSocketDirectory: Bool { host.hasPrefix("/") }
 
   static func defaultTLS(for host: String) -> TLS {
     let isLoopback = host == "localhost" || host == "::1" || (host.hasPrefix("127.") && Resolver.isNumeric(host))
     return host.hasPrefix("/") || isLoopback ? .disable : .verifyFull(caFile: nil)
+  }
+}
+
+/// Remembers an index.
+private final class LastGood: Sendable {
+  private let value = Mutex(0)
+
+  var index: Int {
+    get { value.withLock { $0 } }
+    set { value.withLock { $0 = newValue } }
   }
 }
 
@@ -92,6 +146,7 @@ extension PostgresConfiguration {
     parameters["hostaddr"] = address
     parameters["password"] = password?.reveal()
     parameters["options"] = startOptions
+    parameters["target_session_attrs"] = sessionTarget.rawValue
     switch tls {
     case .disable: parameters["sslmode"] = "disable"
     case .require: parameters["sslmode"] = "require"

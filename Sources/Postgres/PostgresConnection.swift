@@ -23,12 +23,32 @@ package actor PostgresConnection {
     session = try Session(configuration)
   }
 
-  /// Connects and logs in, at most until the deadline, and never longer than the configuration's `connectTimeout`.
+  /// Connects and logs in, at most until the deadline, and never longer than the configuration's `connectTimeout`: to
+  /// the first server that does what the configuration asks of a session. Each has an equal share of the time that is left.
   package static func connect(
     _ configuration: PostgresConfiguration, deadline: Deadline? = nil
   ) async throws(PostgresError) -> PostgresConnection {
     let timeout = Deadline.after(configuration.connectTimeout)
     let limit = deadline.map { min($0, timeout) } ?? timeout
+    let servers = configuration.servers
+    var failures: [PostgresError] = []
+    for (index, server) in servers.enumerated() {
+      do throws(PostgresError) {
+        let share = Deadline.after(limit.remaining / (servers.count - index))
+        let connection = try await connect(to: server.configuration, until: share)
+        server.noteServing()
+        return connection
+      } catch {
+        if error.code == .cancelled { throw error }
+        failures.append(error)
+      }
+    }
+    throw PostgresError.noServer(of: configuration.endpoint, failures)
+  }
+
+  private static func connect(
+    to configuration: PostgresConfiguration, until limit: Deadline
+  ) async throws(PostgresError) -> PostgresConnection {
     let addresses = try await configuration.addresses(deadline: limit)
     let connection = try PostgresConnection(configuration)
     try await connection.run(until: limit) { session throws(PostgresError) in

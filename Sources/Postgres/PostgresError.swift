@@ -65,6 +65,17 @@ package struct PostgresError: Error, Sendable, CustomStringConvertible, CustomDe
     return error
   }
 
+  /// Why none of several servers gave a session. If waiting helps with one of them, it helps.
+  static func noServer(of endpoint: String, _ failures: [PostgresError]) -> PostgresError {
+    precondition(!failures.isEmpty, "a configuration names a server")
+    if failures.count == 1 { return failures[0] }
+    let telling = failures.first(where: \.isTransient) ?? failures[0]
+    let texts = failures.map { "\($0.endpoint): \($0.message)" }.joined(separator: "; ")
+    return PostgresError(
+      telling.code, "no server gives a session; \(texts)", sqlState: telling.sqlState, detail: telling.detail,
+      endpoint: endpoint)
+  }
+
   package var description: String {
     var text = "postgres \(code.rawValue)"
     if !endpoint.isEmpty { text += " at \(endpoint)" }
@@ -86,7 +97,7 @@ extension PostgresError {
     case .protocolViolation: return false
     case SQLState.Class.connectionException, SQLState.Class.insufficientResources: return true
     case .adminShutdown, .crashShutdown, .cannotConnectNow, .readOnlySQLTransaction: return true
-    case .idleInTransactionSessionTimeout: return true
+    case .idleInTransactionSessionTimeout, .idleSessionTimeout: return true
     default: break
     }
     switch code {

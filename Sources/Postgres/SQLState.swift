@@ -79,6 +79,7 @@ extension SQLState {
   package static let crashShutdown = SQLState(rawValue: "57P02")
   package static let cannotConnectNow = SQLState(rawValue: "57P03")
   package static let databaseDropped = SQLState(rawValue: "57P04")
+  package static let idleSessionTimeout = SQLState(rawValue: "57P05")
   package static let raiseException = SQLState(rawValue: "P0001")
   package static let internalError = SQLState(rawValue: "XX000")
 
@@ -104,6 +105,7 @@ extension SQLState {
     .lockNotAvailable: "lock_not_available", .queryCanceled: "query_canceled",
     .adminShutdown: "admin_shutdown", .crashShutdown: "crash_shutdown",
     .cannotConnectNow: "cannot_connect_now", .databaseDropped: "database_dropped",
+    .idleSessionTimeout: "idle_session_timeout",
     .raiseException: "raise_exception", .internalError: "internal_error",
   ]
 }

@@ -57,6 +57,8 @@ final class Session {
       return value
     } catch {
       settleInterruption()
+      // Not the server any more that takes writes, or not at the moment: the next connection finds the one that does.
+      if error.sqlState == .readOnlySQLTransaction { close() }
       throw explained(error)
     }
   }

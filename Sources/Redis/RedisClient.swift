@@ -27,11 +27,16 @@ package final class RedisClient: Sendable {
   private let executor: (any TaskExecutor)?
   private let state = Mutex(State())
 
-  /// - Parameter executor: Where connecting runs; the shared pool if none is given. A client whose commands must not
-  ///   wait behind busy tasks names an executor of its own.
-  package init(configuration: RedisConfiguration, logger: Logger, executor: (any TaskExecutor)? = nil) {
+  /// - Parameters:
+  ///   - admission: What a server must answer before it is used.
+  ///   - executor: Where connecting runs; the shared pool if none is given. A client whose commands must not wait behind
+  ///     busy tasks names an executor of its own.
+  package init(
+    configuration: RedisConfiguration, logger: Logger, admission: RedisAdmission? = nil,
+    executor: (any TaskExecutor)? = nil
+  ) {
     self.configuration = configuration
-    locator = RedisLocator(configuration)
+    locator = RedisLocator(configuration, admission: admission)
     self.logger = logger
     self.executor = executor
   }

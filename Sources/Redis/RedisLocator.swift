@@ -9,11 +9,13 @@ import Synchronization
 /// connection they are asked again.
 final class RedisLocator: Sendable {
   private let configuration: RedisConfiguration
+  private let admission: RedisAdmission?
   /// The one that was right comes first; in the beginning in random order, to spread clients.
   private let order: Mutex<[RedisEndpoint]>
 
-  init(_ configuration: RedisConfiguration) {
+  init(_ configuration: RedisConfiguration, admission: RedisAdmission?) {
     self.configuration = configuration
+    self.admission = admission
     guard case .watched(let sentinels) = configuration.place else {
       order = Mutex([])
       return
@@ -37,7 +39,13 @@ final class RedisLocator: Sendable {
   ) async throws(RedisError) -> RedisConnection {
     try await using(endpoint, tls, until: deadline) { connection throws(RedisError) in
       try await connection.logIn(configuration, until: deadline)
+      try await admit(connection, until: deadline)
     }
+  }
+
+  private func admit(_ connection: RedisConnection, until deadline: Deadline) async throws(RedisError) {
+    guard let admission else { return }
+    try admission.check(try await connection.send(admission.commands, deadline: deadline))
   }
 
   /// Opens a connection, which is closed again if `body` fails.
@@ -127,6 +135,7 @@ extension RedisLocator {
       guard role == "master" else {
         throw RedisError(.unavailable, "\(endpoint), which it names, is no primary (role \(role))")
       }
+      try await admit(connection, until: deadline)
     }
   }
 

@@ -52,6 +52,7 @@ struct Sluice: AsyncParsableCommand {
       } else {
         try command.run()
       }
+      Ending.end()
     } catch {
       Ending.end(with: error)
     }

@@ -22,7 +22,7 @@ struct CampaignCommand: AsyncParsableCommand {
   @Option(help: .init("Only faults whose name holds this; may be given more than once.", valueName: "text"))
   var only: [String] = []
   @Flag(help: "Keep the directory with all logs; it stays in any case when something is wrong.") var keep = false
-  @Flag(inversion: .prefixedNo, help: "A replica and three sentinels beside the primary Redis.") var sentinels = false
+  @Flag(inversion: .prefixedNo, help: "A replica and three sentinels beside the primary Redis.") var sentinels = true
   @Option(help: .init("Where everything is kept; a new directory below /tmp without it.", valueName: "dir"))
   var state: String?
 

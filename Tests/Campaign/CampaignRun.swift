@@ -78,9 +78,11 @@ struct CampaignRun: Sendable {
       return try await group.reduce(into: FlipProducer.Outcome()) { sum, next in
         sum.requests += next.requests
         sum.desired.merge(next.desired) { $1 }
+        sum.violations += next.violations
       }
     }
     outcome.requests = produced.requests
+    outcome.violations += produced.violations
     outcome.readings.asked = produced.desired
     try await drain(cluster, &outcome)
     try await read(cluster, revokes, &outcome)
@@ -100,6 +102,8 @@ struct CampaignRun: Sendable {
     }
     let policies = PolicyProducer(command: command, directory: directory, seed: seed, stream: 20)
     group.addTask { try await policies.run(load) }
+    let doctor = DoctorRounds(command: command)
+    group.addTask { try await doctor.run(load) }
     for (number, user) in Population.witnesses.enumerated() {
       let witness = Witness(user: user, command: command, revokes: revokes, seed: seed, stream: 30 + number)
       group.addTask { try await witness.run(load) }
@@ -108,6 +112,10 @@ struct CampaignRun: Sendable {
 
   private func drain(_ cluster: CampaignCluster, _ outcome: inout CampaignOutcome) async throws {
     try await log.say("faults are over; draining")
+    // A sync that comes due between the end of the drain and the reading would be work that is not done.
+    for (name, _) in Population.connections {
+      try await cluster.command.untilDone(["connection", "update", name, "--sync-every", "24h"])
+    }
     let began = ContinuousClock.now
     let hasDrained = try await holds(within: Self.drainLimit, every: .milliseconds(200)) {
       let open = try await cluster.withAdmin(cluster.metadata, "sluice") { session in
@@ -132,23 +140,19 @@ struct CampaignRun: Sendable {
   ) async throws {
     outcome.readings.queue = try await queue(cluster)
     outcome.readings.queue.keys = Int(try await cluster.redis.primary().command("DBSIZE"))
-    var readings = outcome.readings
-    readings = try await cluster.withAdmin(cluster.metadata, "sluice") { [readings] session in
-      var readings = readings
-      try await LedgerReader(session: session).read(into: &readings)
-      return readings
-    }
-    try await TargetReader(cluster: cluster).read(into: &readings)
-    outcome.readings = readings
-    outcome.violations += CampaignChecks.violations(in: readings)
+    outcome.readings = try await outcome.readings.again(from: cluster)
+    outcome.violations += CampaignChecks.violations(in: outcome.readings)
     outcome.violations += await revokes.violations
     outcome.looks = await revokes.looks
     outcome.violations += await cluster.processes.surprises.map { Violation(.processesLive, $0) }
     let plan = try await cluster.command.run(["plan"])
     if !plan.status.isSuccess { outcome.violations.append(Violation(.planIsEmpty, "\(plan)")) }
+    outcome.violations += try await DoctorRounds(command: cluster.command).finalViolations()
     outcome.faults = await log.entries
     outcome.starts = await cluster.processes.starts
     outcome.failures = await cluster.command.failures.counts
     outcome.violations += await cluster.command.failures.crashes.map { Violation(.processesLive, $0) }
+    // Last of all, and only where there is nothing to preserve.
+    if outcome.violations.isEmpty { outcome.violations = try await Sabotage.unnoticed(on: cluster, outcome.readings) }
   }
 }

@@ -22,21 +22,28 @@ struct ClusterBench: Sendable {
   /// How long a test waits for what must happen; a busy machine is slow.
   static let patience: Duration = .seconds(60)
 
+  /// - Parameters:
+  ///   - appendOnly: whether Redis keeps its data over restarts
+  ///   - queueOn: another Redis for the queue
   static func run(
-    metadataServer: TestServer? = nil, targetServer: TestServer? = nil, leaseTTL: Duration = .seconds(5),
-    lockTimeout: Duration = .seconds(5), _ body: @Sendable (ClusterBench) async throws -> Void
+    metadataServer: TestServer? = nil, metadataStandby: TestServer? = nil, targetServer: TestServer? = nil,
+    leaseTTL: Duration = .seconds(5), lockTimeout: Duration = .seconds(5), appendOnly: Bool = false,
+    queueOn other: RedisConfiguration? = nil, _ body: @Sendable (ClusterBench) async throws -> Void
   ) async throws {
     let directory = "/tmp/sluice-tests-\(getpid())-redis-\(UInt32.random(in: 0 ... .max))"
-    let redis = try await PrivateRedis.start(.init(directory: directory, appendOnly: false))
+    let redis = try await PrivateRedis.start(.init(directory: directory, appendOnly: appendOnly))
     let clients = (0..<2).map { _ in
-      RedisClient(configuration: RedisConfiguration(host: "127.0.0.1", port: redis.port), logger: Bench.quiet)
+      RedisClient(
+        configuration: other ?? RedisConfiguration(host: "127.0.0.1", port: redis.port), logger: Bench.quiet)
     }
     let queue = LaneQueue(
       client: clients[0], wakeClient: clients[1],
       configuration: .init(leaseTTL: leaseTTL, longestWait: .milliseconds(500)))
     do {
-      try await Bench.run(metadataServer: metadataServer, targetServer: targetServer, lockTimeout: lockTimeout) {
-        bench in
+      try await Bench.run(
+        metadataServer: metadataServer, metadataStandby: metadataStandby, targetServer: targetServer,
+        lockTimeout: lockTimeout
+      ) { bench in
         try await body(ClusterBench(bench: bench, redis: redis, queue: queue))
       }
       await close(redis, clients)
@@ -51,17 +58,20 @@ struct ClusterBench: Sendable {
     await redis.stop()
   }
 
-  func worker(_ name: String = "w", _ change: (inout WorkerConfiguration) -> Void = { _ in }) -> Worker {
+  /// - Parameter queue: another way to the queue than the bench's
+  func worker(
+    _ name: String = "w", on queue: LaneQueue? = nil, _ change: (inout WorkerConfiguration) -> Void = { _ in }
+  ) -> Worker {
     var configuration = WorkerConfiguration(name: name)
     configuration.outageBackoff = Backoff(base: .milliseconds(50), cap: .milliseconds(500))
     configuration.parkBackoff = Backoff(base: .milliseconds(100), cap: .milliseconds(500))
     change(&configuration)
     return Worker(
-      configuration: configuration, queue: queue, ledger: metadata, handler: bench.lanes(worker: name),
+      configuration: configuration, queue: queue ?? self.queue, ledger: metadata, handler: bench.lanes(worker: name),
       logger: Bench.quiet)
   }
 
-  func scheduler(_ name: String = "s") -> Scheduler {
+  func scheduler(_ name: String = "s", on queue: LaneQueue? = nil) -> Scheduler {
     var configuration = SchedulerConfiguration(name: name)
     configuration.outboxPoll = .milliseconds(200)
     configuration.dutyInterval = .milliseconds(200)
@@ -69,7 +79,7 @@ struct ClusterBench: Sendable {
     configuration.longestProbe = .seconds(1)
     configuration.outageBackoff = Backoff(base: .milliseconds(50), cap: .milliseconds(500))
     return Scheduler(
-      configuration: configuration, queue: queue, ledger: metadata,
+      configuration: configuration, queue: queue ?? self.queue, ledger: metadata,
       instanceState: { [targets = bench.targets] in try await targets.instanceState(of: $0) }, logger: Bench.quiet)
   }
 

@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 @testable import sluice
@@ -60,6 +61,46 @@ import Testing
     #expect(fault?.description.contains("hunter2") == false)
   }
 
+  @Test func aKeyFileThatOthersMayReadIsRefused() throws {
+    try Self.withFiles(["key": 0o600, "open": 0o644]) { directory in
+      #expect(SettingCheck.problem(with: "\(directory)/key", for: .redisKeyFile) == nil)
+      let problem = SettingCheck.problem(with: "\(directory)/open", for: .redisKeyFile)
+      #expect(problem?.contains("chmod 600") == true)
+      #expect(SettingCheck.problem(with: "\(directory)/none", for: .redisKeyFile)?.contains("cannot be read") == true)
+    }
+  }
+
+  @Test func aCertificateNeedsItsKeyAndTLS() throws {
+    try Self.withFiles(["certificate": 0o644, "key": 0o600]) { directory in
+      func faults(_ changes: [String: String]) -> [String] {
+        do { _ = try Self.settings(environment: changes) } catch { return (error as? SettingsFault)?.faults ?? [] }
+        return []
+      }
+      let certificate = ["SLUICE_REDIS_CERTIFICATE_FILE": "\(directory)/certificate"]
+      let both = certificate.merging(["SLUICE_REDIS_KEY_FILE": "\(directory)/key"]) { $1 }
+      #expect(faults(certificate).contains { $0.hasPrefix("redis_certificate_file is given alone") })
+      let all = faults(both.merging(["SLUICE_REDIS_URL": "redis://h"]) { $1 })
+      for part in ["holds no certificate", "holds no private key", "does not use TLS"] {
+        #expect(all.contains { $0.contains(part) }, "\(all)")
+      }
+      #expect(all.allSatisfy { !$0.contains("a secret") })
+    }
+  }
+
+  /// Files that hold neither a certificate nor a key.
+  private static func withFiles(_ modes: [String: Int], _ body: (String) throws -> Void) throws {
+    let directory = "/tmp/sluice-settings-\(UUID().uuidString)"
+    try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+    defer { try? FileManager.default.removeItem(atPath: directory) }  // best effort: /tmp
+    for (name, mode) in modes {
+      let attributes: [FileAttributeKey: Any] = [.posixPermissions: mode]
+      #expect(
+        FileManager.default.createFile(
+          atPath: "\(directory)/\(name)", contents: Data("a secret".utf8), attributes: attributes))
+    }
+    try body(directory)
+  }
+
   @Test func anEmptyVariableCountsAsUnset() throws {
     #expect(try Self.settings(environment: ["SLUICE_LOG_LEVEL": ""])[.logLevel] == "info")
   }
@@ -99,6 +140,10 @@ import Testing
     ("postgres://a:b/c@h/d", "postgres://a:***@h/d"),
     ("postgres://a:b@c@h/d", "postgres://a:***@h/d"),
     ("postgres:///d?host=/tmp&password=x&user=y", "postgres:///d?host=/tmp&password=***&user=y"),
+    (
+      "redis+sentinel://a:b@h:1,i:2/main?sentinel_user=u&sentinel_password=x",
+      "redis+sentinel://a:***@h:1,i:2/main?sentinel_user=u&sentinel_password=***"
+    ),
     ("nonsense hunter2", "<redacted>"),
   ])
   func hidesPasswords(url: String, shown: String) { #expect(RedactedURL.redact(url) == shown) }

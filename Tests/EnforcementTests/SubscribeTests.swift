@@ -6,6 +6,28 @@ import Testing
 
 @Suite(.timeLimit(.minutes(2)))
 struct SubscribeTests {
+  /// As an audience is by its roles lane, at the moment at which something asks for it again.
+  @Test func aRoleThatGoesBetweenTheLookAndTheGrantIsMadeAgain() async throws {
+    try await Bench.run { bench in
+      let ana = try await bench.makeSales()
+      try await bench.target.execute("create role \(ana)")
+      let dropping = try await bench.target.server.admin(bench.target.database)
+      try await dropping.execute("begin; drop role \(ana)")
+      let job = try await bench.subscribe(ana, to: ["sales.orders"])[0]
+      async let drained = bench.drain()
+      // The role is still there to be seen, and its lock is waited for.
+      while try await bench.target.rows(
+        "select from pg_stat_activity where usename = $1 and wait_event_type = 'Lock'", [.text(bench.target.manager)]
+      ).isEmpty {}
+      try await dropping.execute("commit")
+      _ = try await drained
+      await dropping.close()
+      let ended = try await bench.job(job.id)
+      #expect(ended.state == .completed, "\(ended.error ?? "")")
+      #expect(try await bench.target.canRead(ana, "sales.orders"))
+    }
+  }
+
   @Test func syncFindsTheTables() async throws {
     try await Bench.run { bench in
       try await bench.target.createSchema("sales")

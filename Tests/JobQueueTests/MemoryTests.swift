@@ -1,6 +1,8 @@
 import JobQueue
+import Logging
 import Platform
 import Redis
+import RedisTestKit
 import Testing
 
 @Suite(.timeLimit(.minutes(2)))
@@ -85,7 +87,7 @@ struct MemoryTests {
         try await bench.queue.settle(lease, lease.jobs.reduce(into: [:]) { $0[$1] = .done(.completed) })
       }
       let left = try await bench.client.send(["KEYS", "*"]).requireArray().compactMap(\.text)
-      let expected = ["epoch", "sequence", "clock", "counters", "virtual", "samples", "wake:2"].map {
+      let expected = ["epoch", "run", "sequence", "clock", "counters", "virtual", "samples", "wake:2"].map {
         "{sluice:0}:" + $0
       }
       #expect(Set(left).isSubset(of: expected))
@@ -104,5 +106,68 @@ struct MemoryTests {
     let text = try await client.send(["INFO", "memory"]).requireText()
     let line = try #require(text.split(whereSeparator: \.isNewline).first { $0.hasPrefix("used_memory:") })
     return try #require(Int(line.dropFirst("used_memory:".count)))
+  }
+}
+
+/// A worker's client is let in by a server only if the queue was established there.
+@Suite(.timeLimit(.minutes(2)))
+struct AdmissionTests {
+  @Test func serverWithoutMemoryIsLetInAndSaysThatItHasNone() async throws {
+    try await PrivateRedis.run { redis async throws in
+      let error = await #expect(throws: JobQueueError.self) { try await worker(redis).lease(worker: "w", limit: 1) }
+      #expect(error?.code == .epochLost)
+      #expect(error?.message.contains("has no memory") == true)
+    }
+  }
+
+  @Test func replicaThatLacksTheLastLeaseIsNotUsedBeforeItIsEstablished() async throws {
+    try await WatchedRedis.run(.withoutSentinels) { watched async throws in
+      let (primary, replica) = (watched.servers[0], watched.servers[1])
+      let job = QueuedJob(number: 1, lane: .a, jobClass: .bulk, kind: .sync)
+      let client = primary.client()
+      let queue = LaneQueue(client: client, wakeClient: primary.client())
+      #expect(try await queue.establish(epoch: 7))
+      _ = try await queue.enqueue([job], epoch: 7)
+      #expect(try await client.send(["WAIT", "1", "15000"]) == .integer(1))
+      try watched.cutOffReplica()
+      let lost = try #require(try await worker(primary).lease(worker: "v", limit: 1).lease)
+      primary.freeze()
+      replica.thaw()
+      try watched.ask(replica, ["REPLICAOF", "NO", "ONE"])
+
+      let promoted = LaneQueue(client: replica.client(), wakeClient: replica.client())
+      let again = try await promoted.lease(worker: "w", limit: 1).lease
+      #expect(again?.fence == lost.fence && again?.jobs == lost.jobs, "or there would be no danger")
+      let other = worker(replica)
+      let error = await #expect(throws: JobQueueError.self) { try await other.lease(worker: "w", limit: 1) }
+      #expect(error?.code == .epochLost)
+      #expect(try await promoted.establish(epoch: 8))
+      _ = try await promoted.enqueue([job], epoch: 8)
+      let lease = try #require(try await other.lease(worker: "w", limit: 1).lease)
+      #expect(lease.fence > lost.fence && lease.jobs == [1])
+    }
+  }
+
+  /// The second failover brings back the first server, which has not restarted since.
+  @Test func serverThatWasPrimaryBeforeIsAnotherRun() async throws {
+    try await WatchedRedis.run(.withoutSentinels) { watched async throws in
+      let (first, second) = (watched.servers[0], watched.servers[1])
+      let queue = LaneQueue(client: first.client(), wakeClient: first.client())
+      let before = try await queue.serverRunID()
+      #expect(try await queue.serverRunID() == before)
+      #expect(try watched.ask(first, ["WAIT", "1", "20000"]).hasPrefix("1"))
+      try watched.ask(second, ["REPLICAOF", "NO", "ONE"])
+      try watched.ask(first, ["REPLICAOF", "127.0.0.1", String(second.port)])
+      try watched.ask(second, ["SET", "a", "1"])
+      while !(try watched.ask(second, ["WAIT", "1", "1000"]).hasPrefix("1")) {}
+      try watched.ask(first, ["REPLICAOF", "NO", "ONE"])
+      #expect(try await queue.serverRunID() != before)
+    }
+  }
+
+  private func worker(_ redis: PrivateRedis) -> LaneQueue {
+    let client = RedisClient(
+      configuration: redis.configuration, logger: Logger(label: "test"), admission: LaneQueue.admission(.init()))
+    return LaneQueue(client: client, wakeClient: redis.client())
   }
 }

@@ -184,11 +184,12 @@ struct ModelRun {
   private mutating func settleThenLease() async throws -> String {
     guard let lease = drawLease() else { return "nothing" }
     let settlements = drawSettlements(lease)
-    if model.leases[lease.lane]?.fence == lease.fence {
-      let reply = try await queue.settle(lease, settlements, thenLeaseAs: "w", limit: 8)
-      _ = model.settle(lease, settlements, leasesNext: true)
-      try check(reply, limit: 8, classes: Set(JobClass.allCases))
+    let isAccepted = model.settle(lease, settlements, leasesNext: true)
+    var reply: LeaseReply?
+    try await expect(isAccepted) { () throws(JobQueueError) in
+      reply = try await queue.settle(lease, settlements, thenLeaseAs: "w", limit: 8)
     }
+    if let reply { try check(reply, limit: 8, classes: Set(JobClass.allCases)) }
     return "settle \(lease.lane) \(lease.fence), then lease"
   }
 

@@ -94,6 +94,7 @@ extension Mutation {
     Mutation("lease", "call('INCR', SEQUENCE)", "call('GET', SEQUENCE) or 1"),
     Mutation("lane", "call('ZSCORE', LEASES, lane) or ", ""),
     Mutation("lease", "time + ARGV[3], lane", "time, lane"),
+    Mutation("settle_and_lease", "outcome == 1 and", ""),
     Mutation("extend", "now() + ARGV[4]", "now()"),
     Mutation(
       "due", "'-inf', time, 'LIMIT', 0, 10)) do\n    local lease",

@@ -79,11 +79,27 @@ struct SettleTests {
     }
   }
 
-  @Test func fencedSettlementKeepsNoLease() async throws {
+  /// Somebody else's lease brings its script back, and not that of the settlement.
+  @Test func settlingComesFirstOnAServerThatForgotTheScripts() async throws {
+    try await QueueBench.run { bench async throws in
+      try await bench.enqueue(1...2, .a)
+      var lease = try await bench.lease(limit: 1)
+      for number in Int64(1)...2 {
+        _ = try await bench.client.send(["SCRIPT", "FLUSH"])
+        #expect(try await bench.isEmpty(), "the only lane is leased")
+        let reply = try await bench.queue.settle(lease, [number: .done(.completed)], thenLeaseAs: "w", limit: 1)
+        guard number == 1 else { return #expect(reply.lease == nil) }
+        lease = try #require(reply.lease, "the lane was leased before it was settled")
+      }
+    }
+  }
+
+  @Test func fencedSettlementLeasesNothing() async throws {
     try await QueueBench.run { bench async throws in
       try await bench.enqueue(1...1, .a)
       let old = try await bench.lease()
       try await bench.advance(by: old.ttl)
+      try await bench.queue.release(try await bench.lease("other"))
       let error = await #expect(throws: JobQueueError.self) {
         try await bench.queue.settle(old, [1: .done(.completed)], thenLeaseAs: "w", limit: 5)
       }

@@ -19,6 +19,7 @@ struct LedgerModel {
     var stalls = 0
     var coalesced = 0
     var fence: Fence?
+    var worker: String?
     /// Outcomes of the attempts that the ledger must tell of.
     var attempts: [String] = []
   }
@@ -45,15 +46,15 @@ extension LedgerModel {
     var busy: [Int64] = []
   }
 
-  mutating func claim(_ numbers: [Int64], _ fence: Fence) -> Fates {
+  mutating func claim(_ numbers: [Int64], _ fence: Fence, worker: String) -> Fates {
     let picked = numbers.compactMap { rows[$0] }.filter { row in
-      !held.contains(row.id) && fence.epoch >= epoch && isClaimable(row, fence)
+      !held.contains(row.id) && fence.epoch >= epoch && isClaimable(row, fence, worker)
     }
     let suspect = picked.filter { hasStalled($0, fence) && $0.stalls >= 1 }.map(\.id).min()
     var fates = Fates()
     for id in numbers.sorted() {
       if let row = picked.first(where: { $0.id == id }), suspect == nil || suspect == id {
-        start(row, fence, &fates)
+        start(row, fence, worker, &fates)
       } else {
         pass(id, fence, &fates)
       }
@@ -61,10 +62,12 @@ extension LedgerModel {
     return fates
   }
 
-  private func isClaimable(_ row: Row, _ fence: Fence) -> Bool {
-    switch row.state {
+  private func isClaimable(_ row: Row, _ fence: Fence, _ worker: String) -> Bool {
+    if let last = row.fence, last > fence { return false }
+    if row.fence == fence, let last = row.worker, row.state != .running || last != worker { return false }
+    return switch row.state {
     case .available, .scheduled, .retryable: row.isDue
-    case .running: row.fence.map { $0 <= fence } ?? false
+    case .running: true
     case .completed, .discarded, .cancelled: false
     }
   }
@@ -73,7 +76,7 @@ extension LedgerModel {
     row.state == .running && row.fence.map { $0.epoch == fence.epoch && $0 < fence } == true
   }
 
-  private mutating func start(_ row: Row, _ fence: Fence, _ fates: inout Fates) {
+  private mutating func start(_ row: Row, _ fence: Fence, _ worker: String, _ fates: inout Fates) {
     var row = row
     row.stalls += hasStalled(row, fence) ? 1 : 0
     row.isOpen = false
@@ -82,7 +85,7 @@ extension LedgerModel {
       row.attempts.append("discarded")
       fates.poisoned.append(row.id)
     } else {
-      (row.state, row.fence) = (.running, fence)
+      (row.state, row.fence, row.worker) = (.running, fence, worker)
       fates.claimed.append(row.id)
     }
     rows[row.id] = row
@@ -91,7 +94,7 @@ extension LedgerModel {
   private func pass(_ id: Int64, _ fence: Fence, _ fates: inout Fates) {
     guard let row = rows[id], !row.state.isFinal else { return fates.finished.append(id) }
     if row.state == .running, let other = row.fence, other > fence { return fates.finished.append(id) }
-    if row.state != .running && !row.isDue { return fates.early.append(id) }
+    if fence.epoch >= epoch && row.state != .running && !row.isDue { return fates.early.append(id) }
     fates.busy.append(id)
   }
 
@@ -120,6 +123,7 @@ extension LedgerModel {
     for id in numbers where rows[id]?.state == .running && rows[id]?.fence == fence {
       rows[id]?.state = .available
       rows[id]?.isDue = true
+      rows[id]?.worker = nil
     }
   }
 }

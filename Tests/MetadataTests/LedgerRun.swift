@@ -129,14 +129,16 @@ extension LedgerRun {
     let fence = Fence(
       epoch: chance(0.05) ? max(1, model.epoch - 1) : model.epoch,
       sequence: chance(0.1) ? max(1, sequence - 2) : max(1, sequence))
+    // Now and then a worker whose Redis has forgotten that it gave out this fence.
+    let worker = chance(0.1) ? "v" : "w"
     var answers: [LedgerModel.Fates] = []
     // A lost answer: the worker claims once more.
     for _ in 0..<(chance(0.2) ? 2 : 1) {
       let isDurable = chance(0.5)
       let claim = try await fixture.write {
-        try await $0.claim(numbers, fence: fence, worker: "w", isDurable: isDurable)
+        try await $0.claim(numbers, fence: fence, worker: worker, isDurable: isDurable)
       }
-      let expected = model.claim(numbers, fence)
+      let expected = model.claim(numbers, fence, worker: worker)
       let actual = LedgerModel.Fates(
         claimed: claim.claimed.map(\.id), poisoned: claim.poisoned.sorted(), finished: claim.finished,
         early: claim.early.keys.sorted(), busy: claim.busy)
@@ -145,7 +147,7 @@ extension LedgerRun {
       }
       answers.append(actual)
     }
-    return "claim \(numbers) under \(fence): \(answers)"
+    return "\(worker) claims \(numbers) under \(fence): \(answers)"
   }
 
   private func settle() async throws -> String {

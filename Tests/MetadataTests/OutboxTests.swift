@@ -1,5 +1,6 @@
 import Metadata
 import Platform
+import Postgres
 import SluiceTestKit
 import Testing
 
@@ -152,6 +153,43 @@ struct OutboxTests {
         let isSecond = try await fixture.metadata.dedicated { try await $0.tryToLead() }
         #expect(isSecond == false)
       }
+    }
+  }
+
+  /// On a Unix socket they have no effect, but they are told.
+  @Test func theServerLooksAfterSessionsWithLocks() async throws {
+    try await Fixture.run { fixture in
+      let settings = try await fixture.metadata.dedicated { session in
+        try await session.connection.query(
+          "select reset_val from pg_settings where name like 'tcp_keepalives_%' order by name"
+        ).rows.map { try $0.text("reset_val") }
+      }
+      #expect(settings == ["3", "10", "5"])
+    }
+  }
+
+  /// As when its process is stopped: nobody could take the lead until somebody ended it.
+  @Test func aSilentSessionLosesItsLocks() async throws {
+    try await Fixture.run { fixture in
+      try await fixture.metadata.dedicated(longestSilence: .milliseconds(200)) { silent async throws in
+        #expect(try await silent.tryToLead())
+        try await fixture.metadata.dedicated { other async throws in
+          while try await !other.tryToLead() {}
+        }
+        await #expect(throws: PostgresError.self) { try await silent.tryToLead() }
+      }
+    }
+  }
+
+  @Test func onlyOneSessionKeepsTheQueueAndTheLeadIsAnother() async throws {
+    try await Fixture.run { fixture in
+      try await fixture.metadata.dedicated { keeper async throws in
+        #expect(try await keeper.tryToKeepQueue())
+        #expect(try await keeper.tryToKeepQueue(), "again")
+        let other = try await fixture.metadata.dedicated { (try await $0.tryToKeepQueue(), try await $0.tryToLead()) }
+        #expect(other == (false, true))
+      }
+      #expect(try await fixture.metadata.dedicated { try await $0.tryToKeepQueue() })
     }
   }
 }

@@ -35,6 +35,54 @@ extension ServerTests {
       #expect(session.isIdle)
     }
 
+    @Test func serverThatIsGoneIsPassedOverAndTheOtherRemembered() async throws {
+      let server = try PrivateServer.running
+      let listener = try SilentListener()
+      var configuration = server.configuration()
+      configuration.alternatives = [.init(host: "127.0.0.1", port: configuration.port)]
+      configuration.port = listener.port
+      configuration.connectTimeout = .seconds(4)
+      let connection = try await PostgresConnection.connect(configuration)
+      #expect(connection.configuration.port == server.port)
+      let again = ContinuousClock.now
+      _ = try await PostgresConnection.connect(configuration)
+      #expect(ContinuousClock.now - again < .seconds(2))
+    }
+
+    @Test func readOnlyServerIsPassedOver() async throws {
+      let server = try PrivateServer.running
+      var configuration = try await readOnly(server)
+      configuration.sessionTarget = .readWrite
+      let alone = await failure { _ = try await PostgresConnection.connect(configuration) }
+      #expect(alone?.code == .connect && alone?.isTransient == true)
+      #expect(alone?.message.contains("read-only") == true, "\(alone?.message ?? "")")
+      let port = try SilentListener().port
+      configuration.alternatives = [.init(host: "127.0.0.1", port: port)]
+      let both = await failure { _ = try await PostgresConnection.connect(configuration) }
+      #expect(both?.isTransient == true)
+      for part in ["read-only", "Connection refused", ":\(port)/"] { #expect(both?.message.contains(part) == true) }
+    }
+
+    @Test func sessionThatTakesNoWritesAnyMoreIsClosed() async throws {
+      let configuration = try await readOnly(try PrivateServer.running)
+      let connection = try await PostgresConnection.connect(configuration)
+      let error = await failure { try await connection.execute("CREATE TABLE written (a int)") }
+      #expect(error?.sqlState == .readOnlySQLTransaction && error?.isTransient == true)
+      #expect(await !connection.isUsable)
+    }
+
+    /// A session of a user whose transactions are all read-only, as all are on a standby.
+    private func readOnly(_ server: PrivateServer) async throws -> PostgresConfiguration {
+      let name = "reader_\(UInt32.random(in: 0 ... .max))"
+      let password = PrivateServer.password
+      try await server.connect().execute(
+        """
+        CREATE ROLE \(name) LOGIN PASSWORD '\(password.reveal())';
+        ALTER ROLE \(name) SET default_transaction_read_only = on
+        """)
+      return server.configuration().with(user: name, password: password)
+    }
+
     @Test func unixSocketNeedsNoName() async throws {
       let server = try PrivateServer.running
       var configuration = server.configuration()

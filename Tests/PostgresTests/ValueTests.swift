@@ -35,7 +35,22 @@ import Testing
     #expect(try read("postgres://u@db").database == "u")
   }
 
+  @Test func standbysFollowTheFirstHost() throws {
+    let configuration = try read("postgres://u@one:6000,two,[::1]:6001/d")
+    #expect(configuration.host == "one" && configuration.port == 6000)
+    #expect(configuration.alternatives == [.init(host: "two", port: 5432), .init(host: "::1", port: 6001)])
+    #expect(configuration.endpoint == "one:6000,two:5432,::1:6001/d")
+    #expect(configuration.sessionTarget == .readWrite)
+    #expect(configuration.tls == .verifyFull(caFile: nil))
+    #expect(try read("postgres://u@one/d").sessionTarget == .any)
+    #expect(try read("postgres://u@one,two/d?target_session_attrs=any").sessionTarget == .any)
+    #expect(try read("postgres://u@one/d?target_session_attrs=primary").sessionTarget == .primary)
+    #expect(try read("postgres://u@localhost,127.0.0.1/d").tls == .disable)
+  }
+
   @Test(arguments: [
+    ("postgres://u:hidden@a,,b/d", "hosts"), ("postgres://u:hidden@a,b/d?hostaddr=10.0.0.1", "hostaddr"),
+    ("postgres://u:hidden@a,b/d?target_session_attrs=standby", "target_session_attrs"),
     ("mysql://u:hidden@db/d", "postgres://"), ("postgres://db/d?password=hidden", "user"),
     ("postgres://u:hidden@db/d?target=x", "target"), ("postgres://u:hidden@db:99999/d", "port"),
     ("postgres://u:hidden@db/d?sslmode=prefer", "sslmode"), ("postgres://u:hid%den@db/d", "password"),

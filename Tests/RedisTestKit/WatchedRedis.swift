@@ -18,6 +18,12 @@ package struct WatchedRedis: Sendable {
     package var authority: TestAuthority?
 
     package init() {}
+
+    package static var withoutSentinels: Options {
+      var options = Options()
+      options.sentinels = 0
+      return options
+    }
   }
 
   package let options: Options
@@ -122,6 +128,13 @@ extension WatchedRedis {
     let answer = try ask(sentinel, ["SENTINEL", "GET-MASTER-ADDR-BY-NAME", Self.name])
     let port = answer.split(whereSeparator: \.isNewline).last.flatMap { Int($0) }
     return servers.first { $0.port == port }
+  }
+
+  /// Cuts the last server, a replica, off from its primary: what is written from now on it does not get. It is stopped,
+  /// and goes on with `thaw`.
+  package func cutOffReplica() throws {
+    servers[servers.count - 1].freeze()
+    try ask(servers[0], ["CLIENT", "KILL", "TYPE", "replica"])
   }
 
   /// The way to the primary, by these Sentinels or all.

@@ -17,13 +17,13 @@ struct LedgerClient: Ledger {
   func isOutage(_ error: any Error) -> Bool { error is LedgerLost }
 
   func claim(_ jobs: [Int64], fence: Fence, worker: String) async throws -> Claim {
-    try await call("claim \(jobs) \(fence)") { claimNow(jobs, fence) }
+    try await call("claim \(jobs) \(fence)") { claimNow(jobs, fence, worker) }
   }
 
-  private func claimNow(_ jobs: [Int64], _ fence: Fence) -> Claim {
+  private func claimNow(_ jobs: [Int64], _ fence: Fence, _ worker: String) -> Claim {
     // Now and then a producer holds a row.
     let busy = Set(jobs.filter { _ in ledger.world.happens(ledger.world.faults.lostReply) })
-    let claim = ledger.model.claim(jobs, fence, busy: busy, now: ledger.milliseconds)
+    let claim = ledger.model.claim(jobs, fence, worker: worker, busy: busy, now: ledger.milliseconds)
     ledger.world.note(
       """
       claimed \(claim.claimed.map(\.id)), finished \(claim.finished), poisoned \(claim.poisoned), \
@@ -41,7 +41,7 @@ struct LedgerClient: Ledger {
     _ jobs: [Int64], fence: Fence, worker: String, _ result: @escaping @Sendable (ClaimedJob) -> JobResult
   ) async throws -> (claim: Claim, results: [JobResult], states: [Int64: JobState]) {
     try await call("decide \(jobs) \(fence)") {
-      let claim = claimNow(jobs, fence)
+      let claim = claimNow(jobs, fence, worker)
       let results = claim.claimed.map(result)
       let states = ledger.settle(results, fence)
       return (claim, results, states)

@@ -16,6 +16,7 @@ struct LedgerModel {
     var stalls = 0
     var scheduledAt: Int
     var fence: Fence?
+    var worker: String?
     /// The last change of the desired state that it stands for.
     var version: Int
 
@@ -98,8 +99,12 @@ struct LedgerModel {
 }
 
 extension LedgerModel {
-  mutating func claim(_ ids: [Int64], _ fence: Fence, busy: Set<Int64>, now: Int) -> Claim {
+  mutating func claim(_ ids: [Int64], _ fence: Fence, worker: String, busy: Set<Int64>, now: Int) -> Claim {
     func isLater(_ row: Row) -> Bool { row.state == .running && (row.fence ?? fence) > fence }
+    func isNewer(_ row: Row) -> Bool {
+      guard let last = row.fence, last >= fence else { return true }
+      return last == fence && (row.worker == nil || row.state == .running && row.worker == worker)
+    }
     func isEarly(_ row: Row) -> Bool { row.state != .running && row.scheduledAt > now + 50 }
     func hasStalled(_ row: Row) -> Bool {
       guard row.state == .running, let old = row.fence else { return false }
@@ -107,7 +112,8 @@ extension LedgerModel {
     }
     var claim = Claim()
     let picked = ids.sorted().compactMap { rows[$0] }.filter { row in
-      fence.epoch >= epoch && !row.isFinished && !busy.contains(row.id) && !isLater(row) && !isEarly(row)
+      fence.epoch >= epoch && isNewer(row) && !row.isFinished && !busy.contains(row.id) && !isLater(row)
+        && !isEarly(row)
     }
     let suspect = picked.first { hasStalled($0) && $0.stalls >= 1 }
     let due = Set((suspect.map { [$0] } ?? picked).map(\.id))
@@ -116,9 +122,12 @@ extension LedgerModel {
         claim.finished.append(id)
         continue
       }
-      if due.contains(id) {
+      if fence.epoch < epoch {
+        claim.busy.append(id)
+        claim.isOutdated = true
+      } else if due.contains(id) {
         beforeClaims.append(row)
-        take(row, fence, hasStalled(row), &claim)
+        take(row, fence, worker, hasStalled(row), &claim)
       } else if isEarly(row) {
         claim.early[id] = .milliseconds(max(0, row.scheduledAt - now))
       } else {
@@ -129,7 +138,9 @@ extension LedgerModel {
     return claim
   }
 
-  private mutating func take(_ row: Row, _ fence: Fence, _ hasStalled: Bool, _ claim: inout Claim) {
+  private mutating func take(
+    _ row: Row, _ fence: Fence, _ worker: String, _ hasStalled: Bool, _ claim: inout Claim
+  ) {
     let stalls = row.stalls + (hasStalled ? 1 : 0)
     change(row.id) { row in
       row.stalls = stalls
@@ -138,7 +149,7 @@ extension LedgerModel {
         row.state = .discarded
       } else {
         row.state = .running
-        row.fence = fence
+        (row.fence, row.worker) = (fence, worker)
       }
     }
     if stalls >= MetadataSession.stallLimit {
@@ -174,7 +185,7 @@ extension LedgerModel {
 
   mutating func release(_ ids: [Int64], _ fence: Fence, now: Int) {
     for id in ids where rows[id]?.state == .running && rows[id]?.fence == fence {
-      change(id) { ($0.state, $0.scheduledAt) = (.available, now) }
+      change(id) { ($0.state, $0.scheduledAt, $0.worker) = (.available, now, nil) }
     }
   }
 

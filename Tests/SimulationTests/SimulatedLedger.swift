@@ -15,6 +15,7 @@ final class SimulatedLedger: Service, @unchecked Sendable {
   var syncEvery: Int? = .seconds(60)
   private var listeners: [Reply<Bool>] = []
   private var leader: SimulatedLedgerSession?
+  private var keeper: SimulatedLedgerSession?
   var outboxHolder: Int?
   var lastOutboxHolder = 0
   /// Sessions of an older run are gone.
@@ -96,7 +97,7 @@ final class SimulatedLedger: Service, @unchecked Sendable {
   func restart() {
     run += 1
     model.crash()
-    (leader, outboxHolder) = (nil, nil)
+    (leader, keeper, outboxHolder) = (nil, nil, nil)
     for listener in listeners { listener.set(false) }
     listeners = []
   }
@@ -106,9 +107,15 @@ final class SimulatedLedger: Service, @unchecked Sendable {
     return leader === session
   }
 
+  func keepQueue(_ session: SimulatedLedgerSession) -> Bool {
+    if keeper == nil { keeper = session }
+    return keeper === session
+  }
+
   func end(_ session: SimulatedLedgerSession) {
     session.isOpen = false
     if leader === session { leader = nil }
+    if keeper === session { keeper = nil }
   }
 }
 
@@ -189,6 +196,7 @@ final class SimulatedLedgerSession: LedgerSession, @unchecked Sendable {
   }
 
   func tryToLead() async throws -> Bool { try await call("lead") { self.ledger.lead(self) } }
+  func tryToKeepQueue() async throws -> Bool { try await call("keep the queue") { self.ledger.keepQueue(self) } }
 }
 
 struct LedgerLost: Error {}

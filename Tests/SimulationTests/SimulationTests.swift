@@ -24,7 +24,7 @@ struct SimulationTests {
 
   @Test(arguments: Mutation.allCases)
   func whatIsBrokenIsFound(mutation: Mutation) async {
-    for seed in 0..<UInt64(200) where await !simulate(seed, mutation: mutation).violations.isEmpty { return }
+    for seed in 0..<UInt64(1000) where await !simulate(seed, mutation: mutation).violations.isEmpty { return }
     Issue.record("\(mutation) was not found")
   }
 

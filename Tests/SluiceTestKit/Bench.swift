@@ -35,14 +35,15 @@ package final class Bench: Sendable {
 
   /// - Parameters:
   ///   - metadataServer: where the metadata database is, if not in the shared server
+  ///   - metadataStandby: what may take its place
   ///   - targetServer: where the target is, if not in the shared server
   ///   - lockTimeout: how long sessions in the target wait for a lock
   package static func run(
-    metadataServer: TestServer? = nil, targetServer: TestServer? = nil, lockTimeout: Duration = .seconds(5),
-    _ body: @Sendable (Bench) async throws -> Void
+    metadataServer: TestServer? = nil, metadataStandby: TestServer? = nil, targetServer: TestServer? = nil,
+    lockTimeout: Duration = .seconds(5), _ body: @Sendable (Bench) async throws -> Void
   ) async throws {
     let target = try await TestTarget.make(on: targetServer)
-    try await withMetadata(on: metadataServer) { metadata in
+    try await withMetadata(on: metadataServer, standby: metadataStandby) { metadata in
       let key = SealingKey.random()
       var limits = TargetLimits()
       limits.lockTimeout = lockTimeout

@@ -125,18 +125,22 @@ extension TestServer {
   }
 }
 
-/// Runs `body` on a migrated metadata database of its own, in the shared server or in another.
+/// Runs `body` on a migrated metadata database of its own, in the shared server or in another, which may have a standby.
 package func withMetadata<Value: Sendable>(
-  on server: TestServer? = nil, connections: Int = 8, _ body: @Sendable (MetadataDatabase) async throws -> Value
+  on server: TestServer? = nil, standby: TestServer? = nil, connections: Int = 8,
+  _ body: @Sendable (MetadataDatabase) async throws -> Value
 ) async throws -> Value {
   let isShared = server == nil
   let server = if let server { server } else { try await TestServer.shared }
   let name = try await server.createMetadata(isShared: isShared)
-  let metadata = MetadataDatabase(configuration: server.configuration(database: name), connections: connections)
+  let configuration =
+    if let standby { server.configuration(database: name, orOf: standby) } else { server.configuration(database: name) }
+  let metadata = MetadataDatabase(configuration: configuration, connections: connections)
   do {
     let value = try await body(metadata)
     await metadata.shutDown()
-    try await server.dropDatabase(name)
+    // A server with a standby is of the test's own, and may be gone.
+    if standby == nil { try await server.dropDatabase(name) }
     return value
   } catch {
     await metadata.shutDown()

@@ -1,16 +1,15 @@
 -- Ends a lease with the outcome of its jobs: completed, discarded and cancelled ones leave, a number of ms delays,
 -- all others wait again. A lease that is not current changes nothing.
--- KEYS: see shard.lua. ARGV: 1 lane, 2 epoch, 3 sequence, 4 '1' if the caller leases next, 5 outcome of the jobs that
--- are not named; then pairs of job number and outcome
+-- KEYS: see shard.lua. ARGV: 1 lane, 2 epoch, 3 sequence, 4 outcome of the jobs that are not named; then pairs of job
+-- number and outcome
 -- Returns 1, or the error FENCED.
 local lane, time, tally, back, late, outcomes, well = ARGV[1], now(), {}, {}, {}, {}, false
 local lease = current(lane, ARGV[2], ARGV[3])
 if not lease then return redis.error_reply('FENCED the lease is not current') end
-quiet = ARGV[4] == '1'
-for index = 6, #ARGV, 2 do outcomes[ARGV[index]] = ARGV[index + 1] end
-local named = #ARGV > 5
+for index = 5, #ARGV, 2 do outcomes[ARGV[index]] = ARGV[index + 1] end
+local named = #ARGV > 4
 for _, job in ipairs(lease.jobs) do
-  local outcome = named and outcomes[job:sub(2, 16)] or ARGV[5]
+  local outcome = named and outcomes[job:sub(2, 16)] or ARGV[4]
   local delay = tonumber(outcome)
   if delay then
     call('ZADD', DELAYED, time + delay, lane .. job)

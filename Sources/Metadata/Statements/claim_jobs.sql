@@ -13,8 +13,12 @@ with picked as materialized (
     cross join lateral (
       select j.state = 'running' and j.fence_epoch = $2 and j.fence_sequence < $3 as now) stalled
   where (j.state in ('available', 'scheduled', 'retryable') and j.scheduled_at <= now() + interval '50 milliseconds'
-      or j.state = 'running' and (j.fence_epoch, j.fence_sequence) <= ($2, $3))
-    -- Fences only rise: a lease of an older epoch comes from a Redis with an old memory.
+      or j.state = 'running')
+    -- Fences only rise, but for the worker that did not see the answer to its claim, or has released the job. A lower one,
+    -- or the same in another hand, comes from a Redis that has forgotten its last leases, and a lease of an older epoch
+    -- from one with an old memory.
+    and (j.fence_epoch is null or (j.fence_epoch, j.fence_sequence) < ($2, $3)
+      or (j.fence_epoch, j.fence_sequence) = ($2, $3) and (j.worker is null or j.state = 'running' and j.worker = $4))
     and $2 >= (select epoch from queue_epoch)
     and ($6 or (select set_config('synchronous_commit', 'off', true)) is not null)
   for no key update of j skip locked

@@ -6,13 +6,38 @@ import Platform
 import Postgres
 import Redis
 
-/// Turns an error into the exit status and the message of the contract; the only place that does.
+/// Turns an error into the exit status and the message of the contract; the only place that does, and the only one
+/// where the process ends once it has threads.
 enum Ending {
-  /// Writes `sluice: …` to standard error and ends the process.
+  /// Ends the process after success.
+  static func end() -> Never { leave(ExitStatus.done.rawValue) }
+
+  /// Writes `sluice: …` to standard error, or help to standard output, and ends the process.
   static func end(with error: any Error) -> Never {
-    if isForTheParser(error) { Sluice.exit(withError: error) }
+    if isForTheParser(error) {
+      let text = Sluice.fullMessage(for: error)
+      let status = Sluice.exitCode(for: error)
+      if !text.isEmpty { tell(text + "\n", asAnswer: status.isSuccess) }
+      leave(status.rawValue)
+    }
     Output.standardError("sluice: \(message(of: error))\n")
-    exit(status(of: error).rawValue)
+    leave(status(of: error).rawValue)
+  }
+
+  private static func tell(_ text: String, asAnswer isAnswer: Bool) {
+    guard isAnswer else { return Output.standardError(text) }
+    // best effort: help that nobody can read changes nothing
+    try? Output.standardOutput(text)
+  }
+
+  /// Ends the process without the exit handlers of the C libraries.
+  ///
+  /// Threads of libpq, libcurl and the resolver may be about to end, and nobody waits for those that block in the
+  /// system. OpenSSL's handler frees what each thread frees at its own end, without a lock ("double free or
+  /// corruption (fasttop)", once in some hundred commands). Whatever has to be closed or removed has been by now.
+  private static func leave(_ status: Int32) -> Never {
+    fflush(nil)
+    _exit(status)
   }
 
   /// Help asked for, a plain exit status, or a fault that is shown with the usage.

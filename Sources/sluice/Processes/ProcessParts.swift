@@ -26,8 +26,12 @@ struct ProcessParts: Sendable {
 
   /// Opens everything and checks it: the version of the schema, and that Redis does not evict.
   ///
-  /// - Parameter connections: connections to the metadata database at the same time.
-  static func open(_ settings: Settings, label: String, connections: Int) async throws -> ProcessParts {
+  /// - Parameters:
+  ///   - connections: connections to the metadata database at the same time.
+  ///   - leases: true if the process leases: it waits for a scheduler before it uses a Redis that is new to the queue.
+  static func open(
+    _ settings: Settings, label: String, connections: Int, leases: Bool = false
+  ) async throws -> ProcessParts {
     let logger = Logger(label: label)
     let key = try settings.sealingKey()
     let redisConfiguration = try settings.redisConfiguration()
@@ -36,7 +40,9 @@ struct ProcessParts: Sendable {
       retryLimit: settings.duration(.retryLimit))
     var queueConfiguration = LaneQueue.Configuration(leaseTTL: settings.duration(.leaseTTL))
     queueConfiguration.mostWaiting = settings.integer(.queueLimit)
-    let redis = RedisClient(configuration: redisConfiguration, logger: logger)
+    let redis = RedisClient(
+      configuration: redisConfiguration, logger: logger,
+      admission: leases ? LaneQueue.admission(queueConfiguration) : nil)
     let wake = RedisClient(configuration: redisConfiguration, logger: logger)
     let parts = ProcessParts(
       settings: settings, metadata: metadata, redis: redis, wake: wake,
@@ -45,7 +51,7 @@ struct ProcessParts: Sendable {
       logger: logger)
     do {
       try await metadata.read { try await Schema.requireCurrent($0) }
-      for warning in try await redis.checkServer().warnings { logger.warning("\(warning)") }
+      for warning in try await wake.checkServer().warnings { logger.warning("\(warning)") }
       return parts
     } catch {
       await parts.close()

@@ -48,7 +48,8 @@ struct WorkerCommand: AsyncParsableCommand {
     configuration.classes = Set(JobClass.allCases.filter { names.contains($0.name) })
     configuration.beat = beat(configuration)
     let parts = try await ProcessParts.open(
-      settings, label: "sluice.worker", connections: configuration.concurrency + Self.spareConnections)
+      settings, label: "sluice.worker", connections: configuration.concurrency + Self.spareConnections,
+      leases: true)
     let worker = Worker(
       configuration: configuration, queue: parts.queue, ledger: parts.metadata,
       handler: LaneRun(

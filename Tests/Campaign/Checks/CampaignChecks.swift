@@ -101,11 +101,9 @@ package enum CampaignChecks {
     "\(claim.fence.map { "\($0)" } ?? "no fence") by \(claim.worker)"
   }
 
-  /// What PostgreSQL says when two sessions want the same catalog row, or when a role appears or goes in another lane
-  /// while it is granted to; nothing else may cost an attempt here.
+  /// What PostgreSQL says when two sessions want the same catalog row; nothing else may cost an attempt here.
   private static func isConflict(_ error: String) -> Bool {
     error.contains(#/concurrently updated|lock timeout|deadlock detected|could not serialize|statement timeout/#)
-      || error.contains(#/^role ".*" does not exist/#)
   }
 
   static func attempts(_ readings: Readings) -> [Violation] {

@@ -14,7 +14,9 @@ package enum CampaignRule: String, CaseIterable, Sendable {
   case revokesHold = "a revoke that was reported completed is never undone"
   case honest = "what is reported completed is in the target's catalog"
   case planIsEmpty = "sluice plan finds nothing left to do"
+  case doctorIsContent = "sluice doctor finds no error once all is drained, and tells what is wrong before"
   case processesLive = "no process ends by itself"
+  case sabotageIsSeen = "the campaign itself notices what is done behind Sluice's back"
   case drainsInTime = "everything drains within the limit once the faults are over"
 }
 

@@ -101,3 +101,18 @@ struct TargetReader: Sendable {
       })
   }
 }
+
+extension Readings {
+  /// The same with the ledger and the targets as they are now.
+  func again(from cluster: CampaignCluster) async throws -> Readings {
+    var readings = try await cluster.withAdmin(cluster.metadata, "sluice") { session in
+      var readings = self
+      try await LedgerReader(session: session).read(into: &readings)
+      return readings
+    }
+    (readings.observed, readings.observedGrants, readings.admitted) = ([:], [], [:])
+    (readings.observedRoles, readings.observedMembers) = ([], [])
+    try await TargetReader(cluster: cluster).read(into: &readings)
+    return readings
+  }
+}

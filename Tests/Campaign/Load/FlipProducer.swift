@@ -17,6 +17,7 @@ struct FlipProducer: Sendable {
   struct Outcome: Sendable {
     var desired: [AccessKey: Access] = [:]
     var requests = 0
+    var violations: [Violation] = []
   }
 
   func run(_ load: LoadSwitch) async throws -> Outcome {

@@ -33,7 +33,7 @@ struct CampaignCluster: Sendable {
       let address = network == nil ? "127.0.0.1" : NetworkLink.serverAddress
       let rules = "\(directory)/pg_hba.conf"
       try accessRules.write(toFile: rules, atomically: false, encoding: .utf8)
-      let metadata = try await postgres("\(directory)/metadata", address, rules)
+      let metadata = try await postgres("\(directory)/metadata", address, rules, durable: true)
       started.append { await metadata.stop(.immediate) }
       var targets: [String: PrivatePostgres] = [:]
       for (name, _) in Population.connections {
@@ -66,14 +66,15 @@ struct CampaignCluster: Sendable {
   }
 
   private static func postgres(
-    _ directory: String, _ address: String, _ rules: String
+    _ directory: String, _ address: String, _ rules: String, durable: Bool = false
   ) async throws -> PrivatePostgres {
     let places = address.hasPrefix("127.") ? address : "127.0.0.1,\(address)"
-    // What a crash of the machine would lose is not tested here: the servers are killed, the machine is not.
+    // What a crash of the machine would lose is not tested here: the servers are killed, the machine is not. But
+    // `sluice doctor` wants the ledger on a server that would survive it.
     return try await PrivatePostgres.start(
       .init(
         directory: directory, installation: try await PostgresInstallation.find(), port: try LoopbackPort.free(),
-        settings: ["listen_addresses": places, "hba_file": rules], durable: false))
+        settings: ["listen_addresses": places, "hba_file": rules], durable: durable))
   }
 
   /// As `LocalServers` writes them, and for the private network too.
