@@ -30,7 +30,7 @@ struct MutationTests {
   @Test(arguments: Mutation.all) func brokenRuleIsNoticed(mutation: Mutation) async throws {
     let scripts = try #require(mutation.scripts, "no script has this rule any more")
     try await PrivateRedis.run { redis async throws in
-      for seed in UInt64(1)...8 {
+      for seed in UInt64(1)...16 {
         let flush = redis.client()
         _ = try await flush.send(["FLUSHALL"])
         await flush.close()
