@@ -122,7 +122,10 @@ extension LaneQueue {
       groups[group, default: ""] += job.text
     }
     var arguments: [String] = []
-    for (group, text) in groups { arguments += [group.lane.description, String(group.delay), text] }
+    // Those with a delay first: whom they wake does not depend on what else is in the call then.
+    for (group, text) in groups.sorted(by: { $0.key.delay > $1.key.delay }) {
+      arguments += [group.lane.description, String(group.delay), text]
+    }
     return arguments
   }
 

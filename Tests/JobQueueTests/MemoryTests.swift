@@ -78,6 +78,34 @@ struct MemoryTests {
     }
   }
 
+  /// Nothing that makes room in the end is refused where Redis has none: only new jobs are, which stay in the ledger.
+  @Test func aRedisWithoutRoomIsDrained() async throws {
+    try await QueueBench.run { bench async throws in
+      try await bench.enqueue(1...100, .a)
+      try await bench.enqueue(101...200, .other)
+      var lease = try await bench.lease(limit: 20)
+      _ = try await bench.client.send(["CONFIG", "SET", "maxmemory", "1"])
+      let error = await #expect(throws: JobQueueError.self) { try await bench.enqueue(201...201, .b) }
+      #expect(error?.code == .full)
+      #expect(try await bench.queue.extend(lease))
+      try await bench.queue.settle(lease, [lease.jobs[0]: .again(after: .seconds(1))])
+      #expect(try await bench.queue.extend(lease) == false)
+      try await bench.queue.park(connection: 2, for: .seconds(60))
+      try await bench.queue.park(lane: .a, for: .seconds(60), releasing: try await bench.lease(limit: 20))
+      #expect(try await bench.queue.wake(lane: .a))
+      #expect(try await bench.queue.wake(connection: 2))
+      try await bench.queue.apply(QueueRules(version: 1, mostLanes: 3))
+      lease = try await bench.lease(limit: 20)
+      while true {
+        let done: [Int64: Settlement] = lease.jobs.reduce(into: [:]) { $0[$1] = .done(.completed) }
+        guard let next = try await bench.queue.settle(lease, done, thenLeaseAs: "w", limit: 20).lease else { break }
+        lease = next
+      }
+      let stats = try await bench.queue.stats()
+      #expect(stats.waitingTotal == 0 && stats.delayed == 1 && stats.totals.completed == 199)
+    }
+  }
+
   @Test func drainedQueueLeavesNoLaneBehind() async throws {
     try await QueueBench.run { bench async throws in
       for lane in 1...20 {

@@ -214,9 +214,9 @@ struct ModelRun {
   private mutating func parkLane() async throws -> String {
     let lease = Bool.random(using: &random) ? drawLease() : nil
     let lane = lease?.lane ?? drawLane()
-    let isAccepted = model.park(lane, for: 7_000, releasing: lease)
+    let isAccepted = model.park(lane, for: 4_000, releasing: lease)
     try await expect(isAccepted) { () throws(JobQueueError) in
-      try await queue.park(lane: lane, for: .seconds(7), releasing: lease)
+      try await queue.park(lane: lane, for: .seconds(4), releasing: lease)
     }
     return "park \(lane)"
   }

@@ -54,7 +54,10 @@ package struct QueueModel {
   /// What would wake workers, by class.
   package var tokens: [JobClass: Int] = [:]
   /// True while nobody needs to be woken, because whoever calls leases next.
-  private var isQuiet = false
+  var isQuiet = false
+  /// When the call that is made found something next due, as soon as that mattered; and whom it has told of less.
+  var expected: Int?
+  var told: Set<JobClass> = []
   /// The clock and the totals of every ten seconds, newest first.
   package var samples: [[Int]] = []
   /// When each worker was heard of last; nil if it has left.
@@ -85,6 +88,7 @@ extension QueueModel {
 
   private mutating func take(in jobs: [QueuedJob]) -> Int {
     var added = 0
+    (expected, told) = (nil, [])
     for queued in jobs {
       let job = Job(queued)
       if leases[job.lane]?.jobs.contains(job) == true {
@@ -93,6 +97,7 @@ extension QueueModel {
       }
       if waiting.contains(job) || delayed[job] != nil { continue }
       if let delay = queued.delay?.wholeMilliseconds, delay > 0 {
+        announce(now + delay, job.jobClass)
         delayed[job] = now + delay
       } else {
         waiting.insert(job)
@@ -126,7 +131,7 @@ extension QueueModel {
     _ lease: Lease, _ settlements: [Int64: Settlement], leasesNext: Bool = false
   ) -> Bool {
     guard isCurrent(lease), let held = leases[lease.lane] else { return false }
-    isQuiet = leasesNext
+    (isQuiet, expected, told) = (leasesNext, nil, [])
     defer { isQuiet = false }
     var isProof = false
     var back: [Job] = []
@@ -138,6 +143,7 @@ extension QueueModel {
         if held.again.contains(job) { back.append(job) }
       case .again(let delay):
         totals["retried", default: 0] += 1
+        announce(now + delay.wholeMilliseconds, job.jobClass)
         delayed[job] = now + delay.wholeMilliseconds
       case .back:
         totals["returned", default: 0] += 1
@@ -150,6 +156,7 @@ extension QueueModel {
 
   package mutating func park(_ connection: Int64, for milliseconds: Int, releasing lease: Lease?) -> Bool {
     if let lease, !isCurrent(lease) { return false }
+    announceToAll(now + milliseconds)
     phases[connection] = .parked(until: now + milliseconds)
     open(connection)
     giveBack(lease)
@@ -158,10 +165,16 @@ extension QueueModel {
 
   package mutating func park(_ lane: LaneID, for milliseconds: Int, releasing lease: Lease?) -> Bool {
     if let lease, !isCurrent(lease) { return false }
+    announceToAll(now + milliseconds)
     parkedLanes[lane] = now + milliseconds
     place(lane)
     giveBack(lease)
     return true
+  }
+
+  private mutating func announceToAll(_ due: Int) {
+    (expected, told) = (nil, [])
+    for jobClass in JobClass.allCases { announce(due, jobClass) }
   }
 
   private mutating func giveBack(_ lease: Lease?) {
@@ -269,13 +282,15 @@ extension QueueModel {
     "leases:" + classes.sorted().map { String($0.rawValue) }.joined()
   }
 
-  private func turnCount(_ jobClass: JobClass) -> Int { turns[jobClass]?.count ?? 0 }
+  func turnCount(_ jobClass: JobClass) -> Int { turns[jobClass]?.count ?? 0 }
 
   /// Takes a batch of the lane and returns its fence, its jobs and whether it probes.
   package mutating func take(
     _ lane: LaneID, limit: Int, classes: Set<JobClass>, worker: String
   ) -> (fence: Fence, jobs: [Int64], isHalfOpen: Bool)? {
     guard let turn = ready[lane], let own = turns[turn.jobClass]?[lane.connection] else { return nil }
+    (expected, told) = (nil, [])
+    announce(now + ttl, turn.jobClass)
     let isHalfOpen = phases[lane.connection] == .half
     if isHalfOpen { phases[lane.connection] = .probing(lane) }
     sequence += 1
@@ -327,56 +342,12 @@ extension QueueModel {
 
   /// What an empty lease should say; nil if nothing is under way.
   package var nextDue: Int? {
-    if rules?.isPaused == true { return nil }
+    rules?.isPaused == true ? nil : firstDue.map { max(0, $0 - now) }
+  }
+
+  var firstDue: Int? {
     let parked = phases.values.compactMap { phase -> Int? in if case .parked(let until) = phase { until } else { nil } }
     let dues = leases.values.map(\.expires) + Array(delayed.values) + parked + Array(parkedLanes.values)
-    return dues.min().map { max(0, $0 - now) }
-  }
-}
-
-/// Whose turn it is: start-time fair queueing among connections, and among the lanes of each.
-extension QueueModel {
-  private func isClosed(_ connection: Int64, _ jobClass: JobClass) -> Bool {
-    if let phase = phases[connection], phase != .half { return true }
-    guard connection != 0, let rules else { return false }
-    let inWork = leases.keys.count { $0.connection == connection }
-    let cap = rules.connections[connection]?.mostLanes ?? rules.mostLanes
-    return inWork >= (jobClass == .revoke ? 2 * cap : cap)
-  }
-
-  private mutating func open(_ connection: Int64, fresh: JobClass? = nil) {
-    for jobClass in JobClass.allCases {
-      let hasReady = ready.contains { $0.key.connection == connection && $0.value.jobClass == jobClass }
-      if isClosed(connection, jobClass) || !hasReady {
-        turns[jobClass]?[connection] = nil
-        continue
-      }
-      let isNew = turns[jobClass]?[connection] == nil
-      if isNew {
-        let end = ends[Clock(jobClass: jobClass, connection: connection)] ?? 0
-        turns[jobClass, default: [:]][connection] = max((clocks[jobClass] ?? -1) + 1, end)
-      }
-      if isNew || fresh == jobClass { wake(jobClass, most: 4) }
-    }
-  }
-
-  private mutating func place(_ lane: LaneID) {
-    let head = waiting.filter { $0.lane == lane }.min()?.jobClass
-    let isHeld = leases[lane] != nil || parkedLanes[lane] != nil || rules?.lanes[lane]?.isPaused == true
-    guard let head, !isHeld else {
-      ready[lane] = nil
-      return open(lane.connection)
-    }
-    if ready[lane]?.jobClass == head { return open(lane.connection) }
-    let clock = laneClocks[Clock(jobClass: head, connection: lane.connection)] ?? -1
-    let end = LaneEnd(jobClass: head, lane: lane)
-    let time = max(clock + 1, laneEnds[end] ?? 0)
-    if let ended = laneEnds[end], ended < time { laneEnds[end] = nil }
-    ready[lane] = Turn(jobClass: head, time: time)
-    open(lane.connection, fresh: head)
-  }
-
-  private mutating func wake(_ jobClass: JobClass, most: Int) {
-    if !isQuiet, tokens[jobClass, default: 0] < most { tokens[jobClass, default: 0] += 1 }
+    return dues.min()
   }
 }

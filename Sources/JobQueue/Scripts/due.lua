@@ -22,11 +22,8 @@ local function catch_up(time)
   for _, subject in ipairs(call('ZRANGEBYSCORE', PARKED, '-inf', time, 'LIMIT', 0, 10)) do unpark(subject) end
 end
 -- Milliseconds until any of that is next due, or -1.
-local function next_due(time)
-  local due = math.huge
-  for _, key in ipairs({LEASES, DELAYED, PARKED}) do
-    due = math.min(due, tonumber(call('ZRANGE', key, 0, 0, 'WITHSCORES')[2] or math.huge))
-  end
+local function until_due(time)
+  local due = next_due()
   return due == math.huge and -1 or math.max(due - time, 0)
 end
 -- Notes the totals every ten seconds and keeps a minute of them, for rates.

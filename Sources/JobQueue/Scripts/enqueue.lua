@@ -44,7 +44,10 @@ for at = 3, #ARGV, 3 do
     move('ZADD', lane, fresh)
     place(lane)
   else
-    for _, job in ipairs(fresh) do call('ZADD', DELAYED, time + delay, lane .. job) end
+    for _, job in ipairs(fresh) do
+      announce(time + delay, time, job:sub(1, 1))
+      call('ZADD', DELAYED, time + delay, lane .. job)
+    end
     count('delayed:', fresh, 1)
   end
 end

@@ -24,6 +24,7 @@ local function current(lane, epoch, sequence)
   local packed = call('HGET', LEASE, lane)
   local lease = packed and cmsgpack.unpack(packed)
   if lease and lease.epoch == epoch and lease.sequence == tonumber(sequence) then return lease end
+  relieve()
   call('HINCRBY', COUNTERS, 'stale', 1)
 end
 -- Ends a lease: `back` wait again. If it probed its connection, the rest follows when it went well, and else the next

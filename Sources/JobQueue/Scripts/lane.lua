@@ -21,10 +21,6 @@ local function closed(connection)
   local full = work >= tonumber(cap)
   return {['0'] = work >= 2 * cap, ['1'] = full, ['2'] = full}
 end
--- One token wakes one worker; a few are enough, because a lease that leaves work behind adds the next.
-local function wake(class, most)
-  if not quiet and call('LLEN', WAKE[class]) < most then call('LPUSH', WAKE[class], 1) end
-end
 -- Gives the connection its turn in each class in which it has ready lanes. `fresh` is the class of a new ready lane.
 local function open(connection, fresh)
   local shut = closed(connection)

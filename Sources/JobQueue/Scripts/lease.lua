@@ -8,6 +8,7 @@
 -- Returns {lane, epoch, sequence, 1 if it probes its connection, its jobs in one string}, or {ms until something is due
 -- or -1}.
 local limit, time, classes = tonumber(ARGV[2]), now(), ARGV[4]
+relieve()
 catch_up(time)
 sample(time)
 call('HINCRBY', COUNTERS, 'leases', 1)
@@ -18,13 +19,14 @@ for digit in order:gmatch('.') do
   local head = not connection and not paused and call('ZRANGE', TURNS[digit], 0, 0, 'WITHSCORES')
   if head and head[1] then connection, class, turn = head[1], digit, tonumber(head[2]) end
 end
-if not connection then return {paused and -1 or next_due(time)} end
+if not connection then return {paused and -1 or until_due(time)} end
 
 local member = first(READY, class .. connection)
 local number, began, jobs, taken = member:sub(28), tonumber(member:sub(12, 27)), {}, {['0'] = 0, ['1'] = 0, ['2'] = 0}
 local lane, lower, share = connection .. '.' .. number, classes:match(class .. '(.*)'), math.ceil(limit / 16)
 local half = call('HGET', PHASE, connection) == 'half'
 if half then call('HSET', PHASE, connection, lane) end
+announce(time + ARGV[3], time, class)
 call('ZADD', LEASES, time + ARGV[3], lane)
 call('HINCRBY', WORK, connection, 1)
 place(lane) -- out of the ready lanes: from here on, who has a turn is another lane

@@ -1,5 +1,5 @@
--- The shard: the names of its keys, and its clock. Every transition but establish is run with shard.lua, lane.lua and
--- holding.lua in front of it, and is given all keys of the shard in this order.
+-- The shard: the names of its keys, and its clock. Every transition but establish is run with shard.lua, tokens.lua,
+-- lane.lua and holding.lua in front of it, and is given all keys of the shard in this order.
 -- A lane is 21 bytes: its connection (10 digits), a dot, its number (10 digits, its own among all connections).
 -- A job is 17: class digit, number (15 digits), letter of its kind. So a lane's number .. job, as a member of an
 -- ordered set, sorts by lane, then class, then age.
@@ -32,7 +32,6 @@ local EPOCH, SEQUENCE, CLOCK, WAITING, LANES, COUNTS, DEPTHS, COUNTERS, DELAYED,
   RULES, READY, PLACES, VIRTUAL, SAMPLES, WORKERS, BEATS = unpack(KEYS, 1, 21)
 local TURNS = {['0'] = KEYS[22], ['1'] = KEYS[23], ['2'] = KEYS[24]}
 local WAKE = {['0'] = KEYS[25], ['1'] = KEYS[26], ['2'] = KEYS[27]}
-local quiet = false -- true: whoever calls takes the next lane itself, nobody needs to be woken
 if not call('GET', EPOCH) then return redis.error_reply('EPOCHLOST the queue has no memory') end
 
 -- Milliseconds, by the one clock that all agree on.
@@ -40,6 +39,9 @@ local function now()
   local fixed, time = call('GET', CLOCK), call('TIME')
   return fixed and tonumber(fixed) or time[1] * 1000 + math.floor(time[2] / 1000)
 end
+-- Above maxmemory Redis refuses a script whose first write may take memory, and lets others go on: what makes room in
+-- the end begins with this.
+local function relieve() call('ZREM', LEASES, '') end
 -- Counts `jobs` under name .. class .. kind, or without the class, with this sign.
 local function count(name, jobs, sign, first)
   local tally = {}
