@@ -45,7 +45,6 @@ extension LaneQueue: WorkQueue {
   package var longestWait: Duration { configuration.longestWait }
   package var mostWaiting: Int { configuration.mostWaiting }
   package func depth() async throws(JobQueueError) -> Int {
-    let stats = try await stats()
-    return stats.waitingTotal + stats.delayed
+    try await waitingAndDelayed()
   }
 }

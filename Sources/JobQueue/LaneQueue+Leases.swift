@@ -67,7 +67,8 @@ extension LaneQueue {
     _ = try await run(.park, arguments + (lease.map(fenceArguments) ?? []))
   }
 
-  /// Lets one batch of a parked connection try it; when that settles with a job completed or discarded, the rest follows.
+  /// Lets one batch of a parked connection try it; when that settles with anything but giving all jobs back, the rest
+  /// follows.
   ///
   /// - Returns: False if the connection is not parked, or is being tried already.
   @discardableResult

@@ -4,7 +4,8 @@ import Redis
 /// The job queue of one shard: which job numbers are in motion, and who holds which lane until when.
 ///
 /// All truth about jobs is in the ledger; what is here can be lost and is filled again from there. Every transition is
-/// one Lua script and uses the clock of Redis, so clients agree however their clocks differ. All calls may be repeated.
+/// a Lua script and uses the clock of Redis, so clients agree however their clocks differ. All calls may be repeated; a
+/// lease that is repeated takes another lane, and the first comes back when it expires.
 package struct LaneQueue: Sendable {
   package struct Configuration: Sendable {
     /// First part of every key, for several clusters on one Redis.
@@ -127,6 +128,14 @@ extension LaneQueue {
       arguments += [group.lane.description, String(group.delay), text]
     }
     return arguments
+  }
+
+  /// How many jobs wait or are delayed; zero for a queue without a memory.
+  package func waitingAndDelayed() async throws(JobQueueError) -> Int {
+    try await requesting { () throws(RedisError) in
+      let counts = try await client.pipeline([["ZCARD", keys.waiting], ["ZCARD", keys.delayed]])
+      return Int(try counts[0].requireInteger() + counts[1].requireInteger())
+    }
   }
 
   /// Takes out a job that nobody works on.

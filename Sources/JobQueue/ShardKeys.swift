@@ -7,6 +7,7 @@ struct ShardKeys: Sendable {
   /// The run of the server on which the epoch was established; no script's business.
   let run: String
   let rules: String
+  let waiting, delayed: String
   /// By class; the lists that a worker blocks on.
   let wake: [String]
   /// In the order in which `shard.lua` names them.
@@ -14,7 +15,7 @@ struct ShardKeys: Sendable {
 
   /// The single keys, in the order in which `shard.lua` names them.
   static let singles = [
-    "epoch", "sequence", "clock", "waiting", "lanes", "counts", "depths", "counters", "delayed", "lease", "leases",
+    "epoch", "sequence", "waiting", "lanes", "counts", "depths", "counters", "delayed", "lease", "leases",
     "work", "phase", "parked", "rules", "ready", "places", "virtual", "samples", "workers", "beats",
   ]
 
@@ -22,6 +23,7 @@ struct ShardKeys: Sendable {
     let tag = "{\(prefix):\(shard)}:"
     let classes = JobClass.allCases.map(\.rawValue)
     (epoch, run, rules) = (tag + "epoch", tag + "run", tag + "rules")
+    (waiting, delayed) = (tag + "waiting", tag + "delayed")
     wake = classes.map { tag + "wake:\($0)" }
     all = Self.singles.map { tag + $0 } + classes.map { tag + "turns:\($0)" } + wake
   }

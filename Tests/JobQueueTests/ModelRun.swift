@@ -22,7 +22,7 @@ struct ModelRun {
   private var lastFence = Fence(epoch: 0, sequence: 0)
   private var nextNumber: Int64 = 1
 
-  init(redis: PrivateRedis, seed: UInt64, scripts: QueueScripts = .embedded) {
+  init(redis: PrivateRedis, seed: UInt64, scripts: QueueScripts = .timed()) {
     (client, wakeClient) = (redis.client(), redis.client())
     var configuration = LaneQueue.Configuration()
     configuration.mostWaiting = 150
@@ -328,7 +328,7 @@ struct ModelRun {
     let isFlushed = Bool.random(using: &random)
     if isFlushed {
       _ = try await client.send(["FLUSHALL"])
-      (model.rules, model.workers) = (nil, [:])
+      model.workers = [:]
       try await setClock()
     }
     let epoch = model.epoch + 1

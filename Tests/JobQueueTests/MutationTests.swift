@@ -16,7 +16,7 @@ struct Mutation: Sendable, CustomStringConvertible {
   /// The scripts with this rule broken; nil if no script has the rule any more.
   var scripts: QueueScripts? {
     var isApplied = false
-    let scripts = QueueScripts { name, text in
+    let scripts = QueueScripts.timed { name, text in
       guard name == file, text.contains(rule) else { return text }
       isApplied = true
       return text.replacingOccurrences(of: rule, with: broken)
@@ -86,8 +86,7 @@ extension Mutation {
     Mutation("lease", "move('ZREM', lane, jobs)", ""),
     Mutation("cancel", "move('ZREM', ARGV[1], {ARGV[2]})", ""),
     Mutation("establish", "if current >= epoch then", "if false then"),
-    Mutation("establish", "if not kept[index] then", "if index ~= 4 and not kept[index] then"),
-    Mutation("establish", "[15] = true, ", ""),
+    Mutation("establish", "if not kept[index] then", "if index ~= 3 and not kept[index] then"),
     // One worker a lane, by its fence.
     Mutation("holding", "lease.epoch == epoch and ", ""),
     Mutation("holding", " and lease.sequence == tonumber(sequence)", ""),
@@ -107,7 +106,6 @@ extension Mutation {
     Mutation("lease", "and not paused", ""),
     Mutation("holding", "if well then", "if true then"),
     Mutation("settle", "well = well or", "well = false and"),
-    Mutation("settle", "or outcome == 'discarded'", ""),
     Mutation("holding", "call('HSET', PHASE, subject, 'half')", "call('HDEL', PHASE, subject)"),
     Mutation("holding", "call('ZREM', PARKED, subject)", ""),
     Mutation("park", "  open(subject)", ""),

@@ -105,7 +105,8 @@ struct WakeTests {
       _ = try await bench.client.send(["DEL", "{sluice:0}:wake:2"])
       var configuration = LaneQueue.Configuration()
       configuration.leaseTTL = .milliseconds(500)
-      let quick = LaneQueue(client: bench.client, wakeClient: bench.client, configuration: configuration)
+      let quick = LaneQueue(
+        client: bench.client, wakeClient: bench.client, configuration: configuration, scripts: .timed())
       try await bench.enqueue(1...1, .other)
       _ = try await bench.client.send(["DEL", "{sluice:0}:wake:2"])
       _ = try await quick.lease(worker: "w", limit: 1)

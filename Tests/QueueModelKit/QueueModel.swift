@@ -69,7 +69,7 @@ package struct QueueModel {
 extension QueueModel {
   package mutating func establish(_ epoch: Int64) {
     var fresh = QueueModel(ttl: ttl)
-    (fresh.now, fresh.epoch, fresh.rules, fresh.workers) = (now, epoch, rules, workers)
+    (fresh.now, fresh.epoch, fresh.workers) = (now, epoch, workers)
     self = fresh
   }
 
@@ -136,10 +136,11 @@ extension QueueModel {
     var isProof = false
     var back: [Job] = []
     for job in held.jobs {
-      switch settlements[job.number] ?? .back {
+      let settlement = settlements[job.number] ?? .back
+      if settlement != .back { isProof = true }
+      switch settlement {
       case .done(let outcome):
         totals[outcome.rawValue, default: 0] += 1
-        if outcome != .cancelled { isProof = true }
         if held.again.contains(job) { back.append(job) }
       case .again(let delay):
         totals["retried", default: 0] += 1

@@ -3,9 +3,16 @@
 -- Expired leases end (10 a call), delayed jobs wait again (100), parked connections and lanes may be tried (10).
 local function catch_up(time)
   for _, lane in ipairs(call('ZRANGEBYSCORE', LEASES, '-inf', time, 'LIMIT', 0, 10)) do
-    local lease = cmsgpack.unpack(call('HGET', LEASE, lane))
-    call('HINCRBY', COUNTERS, 'reaped', #lease.jobs)
-    finish(lane, lease, lease.jobs, false)
+    local packed = call('HGET', LEASE, lane)
+    if packed then
+      local lease = cmsgpack.unpack(packed)
+      call('HINCRBY', COUNTERS, 'reaped', #lease.jobs)
+      finish(lane, lease, lease.jobs, false)
+    else -- no script leaves that behind; but whatever did must not stop the whole queue
+      call('ZREM', LEASES, lane)
+      call('HINCRBY', COUNTERS, 'orphans', 1)
+      place(lane)
+    end
   end
   local touched = {}
   for _, member in ipairs(call('ZRANGEBYSCORE', DELAYED, '-inf', time, 'LIMIT', 0, 100)) do

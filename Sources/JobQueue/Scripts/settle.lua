@@ -20,7 +20,7 @@ for _, job in ipairs(lease.jobs) do
   elseif outcome == 'returned' or (lease.again and lease.again[job]) then
     back[#back + 1] = job
   end
-  well = well or outcome == 'completed' or outcome == 'discarded' -- both were decided by an instance that answers
+  well = well or outcome ~= 'returned' -- whoever says what became of a job was let in by the instance
   tally[outcome] = (tally[outcome] or 0) + 1
 end
 finish(lane, lease, back, well) -- first, because it makes room: see relieve
