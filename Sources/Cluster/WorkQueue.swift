@@ -49,7 +49,6 @@ extension LaneQueue: WorkQueue {
   package var mostWaiting: Int { configuration.mostWaiting }
   package var mostWaitingOfConnection: Int { configuration.mostWaitingOfConnection }
   package func depth() async throws(JobQueueError) -> Int {
-    let stats = try await stats()
-    return stats.waitingTotal + stats.delayed
+    try await waitingAndDelayed()
   }
 }

@@ -7,8 +7,8 @@ package struct JobQueueError: Error, Sendable, Equatable, CustomStringConvertibl
     case epochLost
     /// The lease is not current: it expired and another worker may have the lane. Nothing was changed.
     case fenced
-    /// As many jobs wait as may (`LaneQueue.Configuration.mostWaiting`). They are safe in the ledger; offer them again
-    /// after a while.
+    /// As many jobs wait as may (`LaneQueue.Configuration.mostWaiting`), or Redis is at its `maxmemory`. They are safe in
+    /// the ledger; offer them again after a while.
     case full
     /// Redis cannot be reached or did not answer in time; the call may or may not have taken effect. All calls may be
     /// repeated, but a lease that was not seen comes back only when it expires.
@@ -41,7 +41,8 @@ package struct JobQueueError: Error, Sendable, Equatable, CustomStringConvertibl
       .server(prefix: "TRYAGAIN"), .server(prefix: "BUSY"), .unavailable, .timedOut, .closed, .overloaded:
       self.init(.unavailable, error.message)
     case .server(prefix: "OOM"):
-      self.init(.refused, "Redis is out of memory; raise maxmemory (\(error.message))")
+      self.init(
+        .full, "Redis is out of memory, and what is in the ledger stays there; raise maxmemory (\(error.message))")
     case .cancelled: self.init(.cancelled, error.message)
     case .server, .configuration, .protocolViolation: self.init(.refused, error.message)
     }

@@ -2,7 +2,8 @@ import Platform
 import Redis
 
 extension LaneQueue {
-  /// Leases the lane whose turn it is, with up to `limit` of its jobs (`longestBatch` at most).
+  /// Leases the lane whose turn it is, with up to `limit` of its jobs (`longestBatch` at most), and at least one of each
+  /// class that waits in it.
   package func lease(
     worker: String, limit: Int, classes: Set<JobClass> = Set(JobClass.allCases)
   ) async throws(JobQueueError) -> LeaseReply {
@@ -66,7 +67,8 @@ extension LaneQueue {
     _ = try await run(.park, arguments + (lease.map(fenceArguments) ?? []))
   }
 
-  /// Lets one batch of a parked connection try it; when that settles with a job completed or discarded, the rest follows.
+  /// Lets one batch of a parked connection try it; when that settles with anything but giving all jobs back, the rest
+  /// follows.
   ///
   /// - Returns: False if the connection is not parked, or is being tried already.
   @discardableResult

@@ -195,6 +195,7 @@ extension QueueStats.Totals {
     retried = counters["retried"] ?? 0
     returned = counters["returned"] ?? 0
     reaped = counters["reaped"] ?? 0
+    orphans = counters["orphans"] ?? 0
     stale = counters["stale"] ?? 0
     leaseCalls = counters["leases"] ?? 0
     refused = counters["refused"] ?? 0

@@ -4,7 +4,8 @@ import Redis
 /// The job queue of one shard: which job numbers are in motion, and who holds which lane until when.
 ///
 /// All truth about jobs is in the ledger; what is here can be lost and is filled again from there. Every transition is
-/// one Lua script and uses the clock of Redis, so clients agree however their clocks differ. All calls may be repeated.
+/// a Lua script and uses the clock of Redis, so clients agree however their clocks differ. All calls may be repeated; a
+/// lease that is repeated takes another lane, and the first comes back when it expires.
 package struct LaneQueue: Sendable {
   package struct Configuration: Sendable {
     /// First part of every key, for several clusters on one Redis.
@@ -159,7 +160,17 @@ extension LaneQueue {
       if texts[group] == nil { order.append(group) }
       texts[group, default: ""] += job.text
     }
-    return order.flatMap { [$0.lane.description, String($0.delay), texts[$0] ?? ""] }
+    // Those with a delay first: whom they wake does not depend on what else is in the call then.
+    let sorted = order.enumerated().sorted { ($1.element.delay, $0.offset) < ($0.element.delay, $1.offset) }
+    return sorted.flatMap { _, group in [group.lane.description, String(group.delay), texts[group] ?? ""] }
+  }
+
+  /// How many jobs wait or are delayed; zero for a queue without a memory.
+  package func waitingAndDelayed() async throws(JobQueueError) -> Int {
+    try await requesting { () throws(RedisError) in
+      let counts = try await client.pipeline([["ZCARD", keys.waiting], ["ZCARD", keys.delayed]])
+      return Int(try counts[0].requireInteger() + counts[1].requireInteger())
+    }
   }
 
   /// Takes out a job that nobody works on.

@@ -4,7 +4,8 @@ package struct QueueRules: Sendable, Equatable {
   package struct ForConnection: Sendable, Equatable {
     /// Its share of the workers beside other connections that have work; 1 is the usual one.
     package var weight: Int
-    /// How many of its lanes may be in work at the same time; nil for `QueueRules.mostLanes`.
+    /// How many of its lanes may be in work at the same time; nil for `QueueRules.mostLanes`. Revokes do not wait for
+    /// the others: they may have as many lanes again.
     package var mostLanes: Int?
 
     package init(weight: Int = 1, mostLanes: Int? = nil) {

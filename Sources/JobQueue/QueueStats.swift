@@ -51,6 +51,8 @@ package struct QueueStats: Sendable {
     package var returned = 0
     /// Taken from workers whose lease expired.
     package var reaped = 0
+    /// Lanes that looked leased by nobody, which no transition leaves behind; they were given free.
+    package var orphans = 0
     /// Reports under a lease that was not current; counted by report.
     package var stale = 0
     /// Calls of lease, empty ones too.

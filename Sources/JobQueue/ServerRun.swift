@@ -29,8 +29,8 @@ extension LaneQueue {
     }
   }
 
-  /// Gives the shard an epoch and forgets all that an older one left, except the rules and the workers. Enqueue all
-  /// unfinished jobs after it. Repeating it with the same epoch changes nothing.
+  /// Gives the shard an epoch and forgets all that an older one left, except the workers. Apply the rules and
+  /// enqueue all unfinished jobs after it. Repeating it with the same epoch changes nothing.
   ///
   /// - Returns: False if the shard has a higher epoch already.
   package func establish(epoch: Int64) async throws(JobQueueError) -> Bool {

@@ -7,8 +7,7 @@ struct ShardKeys: Sendable {
   /// The run of the server on which the epoch was established; no script's business.
   let run: String
   let rules: String
-  let depths: String
-  let late: String
+  let waiting, delayed, depths, late: String
   /// By class; the lists that a worker blocks on.
   let wake: [String]
   /// In the order in which `shard.lua` names them.
@@ -16,7 +15,7 @@ struct ShardKeys: Sendable {
 
   /// The single keys, in the order in which `shard.lua` names them.
   static let singles = [
-    "epoch", "sequence", "clock", "waiting", "lanes", "counts", "depths", "counters", "delayed", "lease", "leases",
+    "epoch", "sequence", "waiting", "lanes", "counts", "depths", "counters", "delayed", "lease", "leases",
     "work", "phase", "parked", "rules", "ready", "places", "virtual", "samples", "workers", "beats",
   ]
 
@@ -24,6 +23,7 @@ struct ShardKeys: Sendable {
     let tag = "{\(prefix):\(shard)}:"
     let classes = JobClass.allCases.map(\.rawValue)
     (epoch, run, rules) = (tag + "epoch", tag + "run", tag + "rules")
+    (waiting, delayed) = (tag + "waiting", tag + "delayed")
     (depths, late) = (tag + "depths", tag + "late")
     wake = classes.map { tag + "wake:\($0)" }
     all = Self.singles.map { tag + $0 } + classes.map { tag + "turns:\($0)" } + wake + [late]

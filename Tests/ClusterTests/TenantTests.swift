@@ -36,7 +36,9 @@ struct TenantTests {
       }
     }
 
-    func fullConnections() async throws -> Set<Int64> { try await cluster.metadata.read { try await $0.queueState() }.fullConnections }
+    func fullConnections() async throws -> Set<Int64> {
+      try await cluster.metadata.read { try await $0.queueState() }.fullConnections
+    }
     func depth(_ connection: Int64) async throws -> Int {
       try await cluster.queue.depths(of: [connection])[connection] ?? 0
     }

@@ -91,6 +91,73 @@ struct FairnessTests {
     }
   }
 
+  /// The other lane of its connection has a job each time, and had next to nothing until now.
+  @Test func aBacklogIsNotPassedOverByALaneThatKeepsComingBack() async throws {
+    try await QueueBench.run { bench async throws in
+      try await fill(.a, bench)
+      try await complete(try await bench.lease(limit: 50), bench)
+      var leases = 0
+      for number in Int64(50_000)..<50_200 {
+        try await bench.enqueue(number...number, .b)
+        let lease = try await bench.lease(limit: 50)
+        if lease.lane == .a { break }
+        leases += 1
+        try await complete(lease, bench)
+      }
+      #expect((45...55).contains(leases))
+    }
+  }
+
+  @Test func aRevokeNowAndThenEarnsALaneNoBulkTurns() async throws {
+    try await QueueBench.run { bench async throws in
+      for lane in [LaneID.a, .b] { try await fill(lane, bench) }
+      var served: [LaneID: Int] = [:]
+      for round in Int64(0)..<40 {
+        if round % 2 == 0 { try await bench.enqueue(90_000 + round...90_000 + round, .a, .revoke) }
+        let lease = try await bench.lease(limit: 16)
+        served[lease.lane, default: 0] += lease.jobs.count { $0 < 90_000 }
+        try await complete(lease, bench)
+      }
+      // Twenty batches of bulk jobs in turn, and one job with each revoke.
+      #expect(served == [.a: 160 + 20, .b: 160])
+    }
+  }
+
+  /// Workers that take revokes only, and calls that find nothing, do not use up the lowest class's share.
+  @Test func theLowestClassIsServedWhoeverElseLeases() async throws {
+    try await QueueBench.run { bench async throws in
+      try await bench.enqueue(1...1, .other)
+      for round in Int64(0)..<40 {
+        try await bench.enqueue(100 + 2 * round...100 + 2 * round, .a, .revoke)
+        try await bench.enqueue(101 + 2 * round...101 + 2 * round, .c, .interactive)
+        let lease = try await bench.lease(limit: 1)
+        if lease.lane == .other {
+          #expect(round < 8)
+          return
+        }
+        try await complete(lease, bench)
+        if let next = try await bench.queue.lease(worker: "r", limit: 1, classes: [.revoke]).lease {
+          try await complete(next, bench)
+        }
+      }
+      Issue.record("the bulk job was not served")
+    }
+  }
+
+  @Test func revokesDoNotWaitForTheLanesOfOtherJobs() async throws {
+    try await QueueBench.run { bench async throws in
+      try await bench.queue.apply(QueueRules(version: 1, mostLanes: 2))
+      for lane in Int64(1)...2 { try await fill(LaneID(connection: 1, lane: lane), bench) }
+      for _ in 0..<2 { _ = try await bench.lease(limit: 5) }
+      for lane in Int64(3)...6 { try await bench.enqueue(lane...lane, LaneID(connection: 1, lane: lane), .revoke) }
+      try await fill(LaneID(connection: 1, lane: 7), bench)
+      // As many lanes again, and no more.
+      var held: [Lease] = []
+      while let lease = try await bench.queue.lease(worker: "w", limit: 5).lease { held.append(lease) }
+      #expect(held.map(\.lane.lane) == [3, 4])
+    }
+  }
+
   @Test func aConnectionHasNoMoreLanesInWorkThanItsCap() async throws {
     try await QueueBench.run { bench async throws in
       try await bench.queue.apply(QueueRules(version: 1, mostLanes: 2, connections: [2: .init(mostLanes: 3)]))

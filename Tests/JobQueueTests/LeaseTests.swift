@@ -54,11 +54,37 @@ struct LeaseTests {
     }
   }
 
-  @Test func anEighthOfAFullBatchIsTheLowestClassesShare() async throws {
+  @Test func aSixteenthOfABatchIsEachLowerClassesShare() async throws {
     try await QueueBench.run { bench async throws in
       try await bench.enqueue(1...100, .a, .bulk)
       try await bench.enqueue(101...200, .a, .revoke)
-      #expect(try await bench.lease(limit: 16).jobs == Array(101...114) + [1, 2])
+      try await bench.enqueue(201...300, .a, .interactive)
+      #expect(try await bench.lease(limit: 32).jobs == Array(101...128) + [201, 202, 1, 2])
+    }
+  }
+
+  @Test(arguments: 1...4) func theSmallestBatchHasAJobOfEachClass(limit: Int) async throws {
+    try await QueueBench.run { bench async throws in
+      try await bench.enqueue(1...100, .a, .bulk)
+      try await bench.enqueue(101...200, .a, .revoke)
+      try await bench.enqueue(201...300, .a, .interactive)
+      let revokes = Array(Int64(101)...200).prefix(max(1, limit - 2))
+      #expect(try await bench.lease(limit: limit).jobs == revokes + [201, 1])
+    }
+  }
+
+  /// A tenant with a revoke now and then must not bring its bulk work in front of others with it.
+  @Test(arguments: [JobClass.revoke, .interactive, .bulk])
+  func lowerClassesFillABatchOnlyIfNobodyWaitsForIt(other: JobClass) async throws {
+    try await QueueBench.run { bench async throws in
+      try await bench.enqueue(1...100, .a, .bulk)
+      try await bench.enqueue(101...101, .a, .revoke)
+      try await bench.enqueue(201...201, .other, other)
+      #expect(try await bench.lease(limit: 32).jobs == [101, 1, 2])
+      _ = try await bench.lease()
+      try await bench.enqueue(301...400, .c, .bulk)
+      try await bench.enqueue(401...401, .c, .revoke)
+      #expect(try await bench.lease(limit: 32).jobs == [401] + Array(301...331))
     }
   }
 

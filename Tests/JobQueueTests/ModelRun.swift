@@ -22,7 +22,7 @@ struct ModelRun {
   private var lastFence = Fence(epoch: 0, sequence: 0)
   private var nextNumber: Int64 = 1
 
-  init(redis: PrivateRedis, seed: UInt64, scripts: QueueScripts = .embedded) {
+  init(redis: PrivateRedis, seed: UInt64, scripts: QueueScripts = .timed()) {
     (client, wakeClient) = (redis.client(), redis.client())
     var configuration = LaneQueue.Configuration()
     configuration.mostWaiting = 150
@@ -75,8 +75,10 @@ struct ModelRun {
 
   /// Draws and does one operation; returns its name.
   private mutating func step() async throws -> String {
+    if Int.random(in: 0..<3, using: &random) == 0 { try await takeTokens() }
     switch Int.random(in: 0..<100, using: &random) {
-    case 0..<20: return try await enqueue()
+    case 0..<18: return try await enqueue()
+    case 18..<20: return try await beat()
     case 20..<46: return try await lease()
     case 46..<60: return try await settle()
     case 60..<66: return try await settleThenLease()
@@ -89,7 +91,7 @@ struct ModelRun {
     case 89..<91: return try await look()
     case 91..<92: return try await misjudgeTheEpoch()
     case 92..<99: return try await advance()
-    default: return try await forget()
+    default: return Int.random(in: 0..<3, using: &random) == 0 ? try await forget() : try await lease()
     }
   }
 
@@ -137,8 +139,9 @@ struct ModelRun {
   }
 
   private mutating func lease() async throws -> String {
-    let limit = draw([1, 3, 16, 200])
-    let classes = draw([Set(JobClass.allCases), Set(JobClass.allCases), [.revoke], [.bulk, .interactive]])
+    let limit = draw([1, 2, 3, 16, 200])
+    let all = Set(JobClass.allCases)
+    let classes = draw([all, all, all, all, [.revoke], [.bulk, .interactive]])
     let reply = try await queue.lease(worker: "w", limit: limit, classes: classes)
     try check(reply, limit: limit, classes: classes)
     return "lease of \(limit) in \(classes.sorted())"
@@ -188,7 +191,7 @@ struct ModelRun {
   private mutating func settleThenLease() async throws -> String {
     guard let lease = drawLease() else { return "nothing" }
     let settlements = drawSettlements(lease)
-    let isAccepted = model.settle(lease, settlements)
+    let isAccepted = model.settle(lease, settlements, leasesNext: true)
     var reply: LeaseReply?
     try await expect(isAccepted) { () throws(JobQueueError) in
       reply = try await queue.settle(lease, settlements, thenLeaseAs: "w", limit: 8)
@@ -218,9 +221,9 @@ struct ModelRun {
   private mutating func parkLane() async throws -> String {
     let lease = Bool.random(using: &random) ? drawLease() : nil
     let lane = lease?.lane ?? drawLane()
-    let isAccepted = model.park(lane, for: 7_000, releasing: lease)
+    let isAccepted = model.park(lane, for: 4_000, releasing: lease)
     try await expect(isAccepted) { () throws(JobQueueError) in
-      try await queue.park(lane: lane, for: .seconds(7), releasing: lease)
+      try await queue.park(lane: lane, for: .seconds(4), releasing: lease)
     }
     return "park \(lane)"
   }
@@ -263,6 +266,25 @@ struct ModelRun {
     return "cancel \(job.number)"
   }
 
+  /// As workers do that wait for work: they take all tokens there are.
+  private mutating func takeTokens() async throws {
+    for jobClass in JobClass.allCases {
+      let reply = try await client.send(["LPOP", "{sluice:0}:wake:\(jobClass.rawValue)", "10"])
+      let count = reply.isNull ? 0 : try reply.requireArray().count
+      let expected = model.tokens.removeValue(forKey: jobClass) ?? 0
+      try require(count == expected, "\(count) tokens of \(jobClass), the model has \(expected)")
+    }
+  }
+
+  private mutating func beat() async throws -> String {
+    let (name, leaves) = (draw(["w", "x", "y"]), Int.random(in: 0..<4, using: &random) == 0)
+    let beat = WorkerBeat(
+      name: name, host: "h", processID: 1, startedAt: "2026-01-01T00:00:00Z", version: "1", concurrency: 1, classes: [])
+    if leaves { try await queue.leave(worker: name) } else { try await queue.beat(beat) }
+    model.beat(name, leaves: leaves, silence: LaneQueue.longestSilence.wholeMilliseconds)
+    return "\(name) \(leaves ? "leaves" : "lives")"
+  }
+
   /// What can be asked is answered as the model would; the listings are read by pages of three.
   private mutating func look() async throws -> String {
     let stats = try await queue.stats()
@@ -302,7 +324,7 @@ struct ModelRun {
 
   /// Clocks of servers are set back, too.
   private mutating func advance() async throws -> String {
-    model.now += draw([1, 1000, 5000, model.ttl - 1, model.ttl, -3000])
+    model.now += draw([1, 1000, 5000, model.ttl - 1, model.ttl, -3000, LaneQueue.longestSilence.wholeMilliseconds])
     try await setClock()
     return "advance"
   }
@@ -313,7 +335,7 @@ struct ModelRun {
     let isFlushed = Bool.random(using: &random)
     if isFlushed {
       _ = try await client.send(["FLUSHALL"])
-      model.rules = nil
+      model.workers = [:]
       try await setClock()
     }
     let epoch = model.epoch + 1

@@ -73,13 +73,16 @@ struct ParkTests {
     }
   }
 
-  @Test(arguments: [(Settlement.Outcome.completed, true), (.discarded, true), (.cancelled, false)])
-  func probeOpensTheConnectionIfTheInstanceDecidedAJob(outcome: Settlement.Outcome, opens: Bool) async throws {
+  @Test(arguments: [
+    (Settlement.done(.completed), true), (.done(.discarded), true), (.done(.cancelled), true),
+    (.again(after: .seconds(5)), true), (.back, false),
+  ])
+  func probeOpensTheConnectionIfTheInstanceAnswered(settlement: Settlement, opens: Bool) async throws {
     try await QueueBench.run { bench async throws in
       try await bench.enqueue(1...1, .a)
       try await bench.queue.park(connection: 1, for: .seconds(60))
       try await bench.queue.wake(connection: 1)
-      try await bench.queue.settle(try await bench.lease(), [1: .done(outcome)])
+      try await bench.queue.settle(try await bench.lease(), [1: settlement])
       #expect(try await bench.queue.stats().phases.isEmpty == opens)
     }
   }

@@ -7,7 +7,9 @@ enum QueueSnapshot {
   static func lines(of client: RedisClient) async throws -> [String] {
     let names = [
       "waiting", "delayed", "lanes", "counts", "depths", "late", "counters", "lease", "leases", "work", "phase",
-      "parked", "rules", "ready", "places", "virtual", "turns:0", "turns:1", "turns:2",
+      "parked",
+      "rules", "ready", "places", "virtual", "turns:0", "turns:1", "turns:2",
+      "wake:0", "wake:1", "wake:2", "samples", "workers", "beats",
     ]
     let reply = try await client.eval(script, keys: names.map { "{sluice:0}:" + $0 }, arguments: names)
     return try reply.requireArray().compactMap(\.text).sorted()
@@ -18,20 +20,26 @@ enum QueueSnapshot {
     name: "snapshot",
     source: """
       local lines = {}
-      local scored = {delayed = true, leases = true, parked = true, ['turns:0'] = true, ['turns:1'] = true,
+      local scored = {delayed = true, leases = true, parked = true, workers = true, ['turns:0'] = true, ['turns:1'] = true,
         ['turns:2'] = true}
       for index, key in ipairs(KEYS) do
         local name, kind = ARGV[index], redis.call('TYPE', key).ok
         local values = kind == 'zset' and redis.call('ZRANGE', key, 0, -1, 'WITHSCORES')
           or kind == 'hash' and redis.call('HGETALL', key) or {}
         for at = 1, #values, 2 do
-          local value = (kind == 'hash' or scored[name]) and ' ' .. values[at + 1] or ''
+          local value = (kind == 'hash' and name ~= 'beats' or scored[name]) and ' ' .. values[at + 1] or ''
           if name == 'lease' then
             local lease = cmsgpack.unpack(values[at + 1])
             value = ' ' .. lease.epoch .. '.' .. lease.sequence .. ' ' .. lease.worker .. ' '
               .. table.concat(lease.jobs, ',')
           end
           if name ~= 'counters' or value ~= ' 0' then lines[#lines + 1] = name .. ' ' .. values[at] .. value end
+        end
+        if kind == 'list' and name ~= 'samples' then lines[#lines + 1] = name .. ' ' .. redis.call('LLEN', key) end
+        for at, packed in ipairs(name == 'samples' and redis.call('LRANGE', key, 0, -1) or {}) do
+          local sample = cmsgpack.unpack(packed)
+          for index = 1, 6 do sample[index] = ('%d'):format(sample[index] or 0) end
+          lines[#lines + 1] = 'samples ' .. at .. ': ' .. table.concat(sample, ',')
         end
       end
       return lines
@@ -66,6 +74,12 @@ extension QueueModel {
     }
     for (connection, phase) in phases { lines += phaseLines(connection, phase) }
     lines += parkedLanes.map { "parked \($0.key) \($0.value)" }
+    for (worker, heard) in workers {
+      lines += ["workers \(worker) \(heard.map(String.init) ?? "-inf")", "beats \(worker)"]
+    }
+    for (index, sample) in samples.enumerated() {
+      lines.append("samples \(index + 1): \(sample.map(String.init).joined(separator: ","))")
+    }
     return (lines + orderLines + ruleLines + counterLines).sorted()
   }
 
@@ -91,6 +105,8 @@ extension QueueModel {
     lines += clocks.map { "virtual \($0.key.rawValue) \($0.value)" }
     lines += laneClocks.map { "virtual \($0.key.jobClass.rawValue):\(connectionText($0.key.connection)) \($0.value)" }
     lines += ends.map { "virtual \($0.key.jobClass.rawValue)\(connectionText($0.key.connection)) \($0.value)" }
+    lines += laneEnds.map { "virtual \($0.key.jobClass.rawValue)\($0.key.lane) \($0.value)" }
+    lines += tokens.filter { $0.value > 0 }.map { "wake:\($0.key.rawValue) \($0.value)" }
     return lines
   }
 

@@ -90,9 +90,9 @@ struct DoctorTests {
   @Test func nobodyLeasesWhatIsDue() async throws {
     try await Self.expect("error", "queue overdue", "a lease expired since") { installation in
       _ = try await installation.enqueue()
-      _ = try await installation.lease()
-      let later = Int((Date().timeIntervalSince1970 + 100) * 1000)
-      _ = try await installation.client.send(["SET", "{sluice:0}:clock", "\(later)"])
+      let lease = try await installation.lease()
+      let past = Int((Date().timeIntervalSince1970 - 70) * 1000)
+      _ = try await installation.client.send(["ZADD", "{sluice:0}:leases", "\(past)", "\(lease.lane)"])
     }
   }
 

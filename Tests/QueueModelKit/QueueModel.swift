@@ -18,9 +18,6 @@ package struct QueueModel {
     package let fence: Fence
     package let worker: String
     package let jobs: [Job]
-    package let jobClass: JobClass
-    /// The virtual time at which the batch ends for its lane.
-    package let ended: Int
     package var expires: Int
     /// Offered again while they were leased.
     package var again: Set<Job> = []
@@ -29,6 +26,7 @@ package struct QueueModel {
   package enum Phase: Equatable { case parked(until: Int), half, probing(LaneID) }
   package struct Turn: Equatable { package let jobClass: JobClass, time: Int }
   package struct Clock: Hashable { package let jobClass: JobClass, connection: Int64 }
+  package struct LaneEnd: Hashable { package let jobClass: JobClass, lane: LaneID }
 
   package let ttl: Int
   package var now = 1_000_000
@@ -51,6 +49,19 @@ package struct QueueModel {
   /// Virtual time of the lane of a connection that was taken last, and the end of the connection's last batch.
   package var laneClocks: [Clock: Int] = [:]
   package var ends: [Clock: Int] = [:]
+  /// The end of a lane's last batch.
+  package var laneEnds: [LaneEnd: Int] = [:]
+  /// What would wake workers, by class.
+  package var tokens: [JobClass: Int] = [:]
+  /// True while nobody needs to be woken, because whoever calls leases next.
+  var isQuiet = false
+  /// When the call that is made found something next due, as soon as that mattered; and whom it has told of less.
+  var expected: Int?
+  var told: Set<JobClass> = []
+  /// The clock and the totals of every ten seconds, newest first.
+  package var samples: [[Int]] = []
+  /// When each worker was heard of last; nil if it has left.
+  package var workers: [String: Int?] = [:]
 
   package init(ttl: Int) { self.ttl = ttl }
 }
@@ -58,7 +69,7 @@ package struct QueueModel {
 extension QueueModel {
   package mutating func establish(_ epoch: Int64) {
     var fresh = QueueModel(ttl: ttl)
-    (fresh.now, fresh.epoch, fresh.rules) = (now, epoch, rules)
+    (fresh.now, fresh.epoch, fresh.workers) = (now, epoch, workers)
     self = fresh
   }
 
@@ -68,13 +79,15 @@ extension QueueModel {
   ) -> (added: Int, full: Set<Int64>)? {
     let urgent = jobs.filter { $0.jobClass == .revoke }
     let others = jobs.filter { $0.jobClass != .revoke }
-    var added = urgent.isEmpty ? 0 : take(in: urgent)
+    (expected, told) = (nil, [])
+    var added = Self.groups(urgent).reduce(0) { $0 + take(in: $1) }
     if others.isEmpty { return (added, []) }
     guard waiting.count + delayed.count < most else {
       totals["refused", default: 0] += 1
       return nil
     }
     var full: Set<Int64> = []
+    (expected, told) = (nil, [])
     for group in Self.groups(others) {
       let connection = group[0].lane.connection
       if connection != 0 && depth(of: connection) >= mostOfConnection {
@@ -91,7 +104,7 @@ extension QueueModel {
     waiting.count { $0.lane.connection == connection } + delayed.keys.count { $0.lane.connection == connection }
   }
 
-  /// Jobs of one lane and delay, in the order in which they come first.
+  /// Jobs of one lane and delay, those with a delay first, else in the order in which they come first.
   private static func groups(_ jobs: [QueuedJob]) -> [[QueuedJob]] {
     struct Key: Hashable { let lane: LaneID, delay: Duration }
     var (order, groups) = ([Key](), [Key: [QueuedJob]]())
@@ -100,7 +113,8 @@ extension QueueModel {
       if groups[key] == nil { order.append(key) }
       groups[key, default: []].append(job)
     }
-    return order.compactMap { groups[$0] }
+    let sorted = order.enumerated().sorted { ($1.element.delay, $0.offset) < ($0.element.delay, $1.offset) }
+    return sorted.compactMap { groups[$0.element] }
   }
 
   private mutating func take(in jobs: [QueuedJob]) -> Int {
@@ -120,6 +134,7 @@ extension QueueModel {
         continue
       }
       if delay > 0 {
+        announce(now + delay, job.jobClass)
         delayed[job] = now + delay
       } else {
         waiting.insert(job)
@@ -149,30 +164,37 @@ extension QueueModel {
     return true
   }
 
-  package mutating func settle(_ lease: Lease, _ settlements: [Int64: Settlement]) -> Bool {
+  package mutating func settle(
+    _ lease: Lease, _ settlements: [Int64: Settlement], leasesNext: Bool = false
+  ) -> Bool {
     guard isCurrent(lease), let held = leases[lease.lane] else { return false }
+    (isQuiet, expected, told) = (leasesNext, nil, [])
+    defer { isQuiet = false }
     var isProof = false
     var back: [Job] = []
     for job in held.jobs {
-      switch settlements[job.number] ?? .back {
+      let settlement = settlements[job.number] ?? .back
+      if settlement != .back { isProof = true }
+      switch settlement {
       case .done(let outcome):
         totals[outcome.rawValue, default: 0] += 1
-        if outcome != .cancelled { isProof = true }
         if held.again.contains(job) { back.append(job) }
       case .again(let delay):
         totals["retried", default: 0] += 1
+        announce(now + delay.wholeMilliseconds, job.jobClass)
         delayed[job] = now + delay.wholeMilliseconds
       case .back:
         totals["returned", default: 0] += 1
         back.append(job)
       }
     }
-    end(lease.lane, held, back: back, isProof: isProof)
+    end(lease.lane, back: back, isProof: isProof)
     return true
   }
 
   package mutating func park(_ connection: Int64, for milliseconds: Int, releasing lease: Lease?) -> Bool {
     if let lease, !isCurrent(lease) { return false }
+    announceToAll(now + milliseconds)
     phases[connection] = .parked(until: now + milliseconds)
     open(connection)
     giveBack(lease)
@@ -181,16 +203,22 @@ extension QueueModel {
 
   package mutating func park(_ lane: LaneID, for milliseconds: Int, releasing lease: Lease?) -> Bool {
     if let lease, !isCurrent(lease) { return false }
+    announceToAll(now + milliseconds)
     parkedLanes[lane] = now + milliseconds
     place(lane)
     giveBack(lease)
     return true
   }
 
+  private mutating func announceToAll(_ due: Int) {
+    (expected, told) = (nil, [])
+    for jobClass in JobClass.allCases { announce(due, jobClass) }
+  }
+
   private mutating func giveBack(_ lease: Lease?) {
     guard let lease, let held = leases[lease.lane] else { return }
     totals["returned", default: 0] += held.jobs.count
-    end(lease.lane, held, back: held.jobs, isProof: false)
+    end(lease.lane, back: held.jobs, isProof: false)
   }
 
   package mutating func wake(_ connection: Int64) -> Bool {
@@ -215,14 +243,15 @@ extension QueueModel {
     rules = newer
     for connection in caps.union(leases.keys.map(\.connection)) { open(connection) }
     for lane in lanes { place(lane) }
+    if !newer.isPaused { for jobClass in JobClass.allCases where turnCount(jobClass) > 0 { wake(jobClass, most: 1) } }
     return true
   }
 
-  private mutating func end(_ lane: LaneID, _ held: Held, back: [Job], isProof: Bool) {
+  private mutating func end(_ lane: LaneID, back: [Job], isProof: Bool) {
     leases[lane] = nil
     waiting.formUnion(back)
     if phases[lane.connection] == .probing(lane) { phases[lane.connection] = isProof ? nil : .half }
-    place(lane, after: held)
+    place(lane)
   }
 }
 
@@ -233,7 +262,7 @@ extension QueueModel {
       .sorted { ($0.value.expires, $0.key) < ($1.value.expires, $1.key) }
     for (lane, held) in expired.prefix(10) {
       totals["reaped", default: 0] += held.jobs.count
-      end(lane, held, back: held.jobs, isProof: false)
+      end(lane, back: held.jobs, isProof: false)
     }
     let due = delayed.filter { $0.value <= now }.sorted { ($0.value, $0.key) < ($1.value, $1.key) }
     for (job, _) in due.prefix(100) {
@@ -242,6 +271,22 @@ extension QueueModel {
     }
     for lane in Set(due.prefix(100).map(\.key.lane)) { place(lane) }
     unparkDue()
+    sample()
+  }
+
+  private mutating func sample() {
+    if let last = samples.first?.first, now - last < 10_000 { return }
+    let counted = ["enqueued", "started", "completed", "discarded", "cancelled"].map { totals[$0] ?? 0 }
+    samples.insert([now] + counted, at: 0)
+    samples = Array(samples.prefix(7))
+  }
+
+  /// A worker says that it lives, or that it leaves.
+  package mutating func beat(_ worker: String, leaves: Bool, silence: Int) {
+    workers[worker] = .some(leaves ? nil : now)
+    let silent = workers.filter { $0.value.map { $0 <= now - silence } ?? true }
+      .sorted { ($0.value ?? 0, $0.key) < ($1.value ?? 0, $1.key) }
+    for (worker, _) in silent.prefix(10) { workers[worker] = nil }
   }
 
   private mutating func unparkDue() {
@@ -259,89 +304,88 @@ extension QueueModel {
   /// The lane that a lease takes; after `catchUp`.
   package mutating func next(_ classes: Set<JobClass>) -> LaneID? {
     totals["leases", default: 0] += 1
-    let calls = totals["leases", default: 0] % 8
+    let count = (totals[Self.counter(classes)] ?? 0) + 1
     var order = classes.sorted()
-    if calls == 0 { order.reverse() }
-    if calls == 4, order.count == 3 { order = [.interactive, .revoke, .bulk] }
+    if count % 8 == 0 { order.reverse() }
+    if count % 8 == 4, order.count == 3 { order = [.interactive, .revoke, .bulk] }
     if rules?.isPaused == true { return nil }
-    guard let served = order.first(where: { turns[$0]?.isEmpty == false }),
+    guard let served = order.first(where: { turnCount($0) > 0 }),
       let connection = turns[served]?.min(by: { ($0.value, $0.key) < ($1.value, $1.key) })?.key
     else { return nil }
     return ready.filter { $0.key.connection == connection && $0.value.jobClass == served }
       .min { ($0.value.time, $0.key.lane) < ($1.value.time, $1.key.lane) }?.key
   }
 
+  private static func counter(_ classes: Set<JobClass>) -> String {
+    "leases:" + classes.sorted().map { String($0.rawValue) }.joined()
+  }
+
+  func turnCount(_ jobClass: JobClass) -> Int { turns[jobClass]?.count ?? 0 }
+
   /// Takes a batch of the lane and returns its fence, its jobs and whether it probes.
   package mutating func take(
     _ lane: LaneID, limit: Int, classes: Set<JobClass>, worker: String
   ) -> (fence: Fence, jobs: [Int64], isHalfOpen: Bool)? {
     guard let turn = ready[lane], let own = turns[turn.jobClass]?[lane.connection] else { return nil }
-    let mine = waiting.filter { $0.lane == lane && classes.contains($0.jobClass) }.sorted()
-    var taken = Array(mine.prefix(limit - limit / 8))
-    for jobClass in classes.sorted(by: >) {
-      let rest = mine.filter { $0.jobClass == jobClass && !taken.contains($0) }
-      taken += rest.prefix(limit - taken.count)
-    }
-    taken.sort()
-    waiting.subtract(taken)
-    sequence += 1
-    totals["started", default: 0] += taken.count
-    func cost(_ weight: Int?) -> Int { (taken.count * 1000 + (weight ?? 1) - 1) / (weight ?? 1) }
-    leases[lane] = Held(
-      fence: Fence(epoch: epoch, sequence: sequence), worker: worker, jobs: taken, jobClass: turn.jobClass,
-      ended: turn.time + cost(rules?.lanes[lane]?.weight), expires: now + ttl)
-    let clock = Clock(jobClass: turn.jobClass, connection: lane.connection)
-    clocks[turn.jobClass] = own
-    ends[clock] = own + cost(rules?.connections[lane.connection]?.weight)
-    laneClocks[clock] = turn.time
+    (expected, told) = (nil, [])
+    announce(now + ttl, turn.jobClass)
     let isHalfOpen = phases[lane.connection] == .half
     if isHalfOpen { phases[lane.connection] = .probing(lane) }
-    turns[turn.jobClass]?[lane.connection] = nil
+    sequence += 1
+    let fence = Fence(epoch: epoch, sequence: sequence)
+    leases[lane] = Held(fence: fence, worker: worker, jobs: [], expires: now + ttl)
     place(lane)
-    return (Fence(epoch: epoch, sequence: sequence), taken.map(\.number), isHalfOpen)
+    let taken = batch(lane, turn.jobClass, limit, classes)
+    waiting.subtract(taken)
+    leases[lane] = Held(fence: fence, worker: worker, jobs: taken, expires: now + ttl)
+    totals["started", default: 0] += taken.count
+    totals[Self.counter(classes), default: 0] += 1
+    move(lane, turn, own, by: taken.count { $0.jobClass == turn.jobClass })
+    if let waiting = classes.sorted().first(where: { turnCount($0) > 0 }) { wake(waiting, most: 1) }
+    return (fence, taken.map(\.number), isHalfOpen)
+  }
+
+  /// What a batch takes of a lane that is out of the ready ones: jobs of the class that is served but for the shares of
+  /// the lower ones, and what else fits if nobody waits for it.
+  private func batch(_ lane: LaneID, _ served: JobClass, _ limit: Int, _ classes: Set<JobClass>) -> [Job] {
+    let lower = classes.filter { $0 > served }.sorted()
+    let share = (limit + 15) / 16
+    var rest = Dictionary(grouping: waiting.filter { $0.lane == lane }.sorted(), by: \.jobClass)
+    var taken: [Job] = []
+    func take(_ jobClass: JobClass, _ most: Int) {
+      let found = rest[jobClass]?.prefix(max(0, most)) ?? []
+      rest[jobClass]?.removeFirst(found.count)
+      taken += found
+    }
+    take(served, max(1, limit - share * lower.count))
+    for jobClass in lower { take(jobClass, share) }
+    take(served, limit - taken.count)
+    for jobClass in lower where !classes.contains(where: { $0 <= jobClass && turnCount($0) > 0 }) {
+      take(jobClass, limit - taken.count)
+    }
+    return taken.sorted()
+  }
+
+  /// Moves the lane and its connection on by the jobs of the class that was served.
+  private mutating func move(_ lane: LaneID, _ turn: Turn, _ own: Int, by jobs: Int) {
+    func cost(_ weight: Int?) -> Int { (jobs * 1000 + (weight ?? 1) - 1) / (weight ?? 1) }
+    let clock = Clock(jobClass: turn.jobClass, connection: lane.connection)
+    let ended = own + cost(rules?.connections[lane.connection]?.weight)
+    clocks[turn.jobClass] = own
+    ends[clock] = ended
+    laneClocks[clock] = turn.time
+    laneEnds[LaneEnd(jobClass: turn.jobClass, lane: lane)] = turn.time + cost(rules?.lanes[lane]?.weight)
+    if turns[turn.jobClass]?[lane.connection] != nil { turns[turn.jobClass]?[lane.connection] = ended }
   }
 
   /// What an empty lease should say; nil if nothing is under way.
   package var nextDue: Int? {
-    if rules?.isPaused == true { return nil }
+    rules?.isPaused == true ? nil : firstDue.map { max(0, $0 - now) }
+  }
+
+  var firstDue: Int? {
     let parked = phases.values.compactMap { phase -> Int? in if case .parked(let until) = phase { until } else { nil } }
     let dues = leases.values.map(\.expires) + Array(delayed.values) + parked + Array(parkedLanes.values)
-    return dues.min().map { max(0, $0 - now) }
-  }
-}
-
-/// Whose turn it is: start-time fair queueing among connections, and among the lanes of each.
-extension QueueModel {
-  private func isClosed(_ connection: Int64) -> Bool {
-    if let phase = phases[connection], phase != .half { return true }
-    guard connection != 0, let rules else { return false }
-    let inWork = leases.keys.count { $0.connection == connection }
-    return inWork >= rules.connections[connection]?.mostLanes ?? rules.mostLanes
-  }
-
-  private mutating func open(_ connection: Int64) {
-    for jobClass in JobClass.allCases {
-      let hasReady = ready.contains { $0.key.connection == connection && $0.value.jobClass == jobClass }
-      if isClosed(connection) || !hasReady {
-        turns[jobClass]?[connection] = nil
-      } else if turns[jobClass]?[connection] == nil {
-        let end = ends[Clock(jobClass: jobClass, connection: connection)] ?? 0
-        turns[jobClass, default: [:]][connection] = max((clocks[jobClass] ?? -1) + 1, end)
-      }
-    }
-  }
-
-  private mutating func place(_ lane: LaneID, after batch: Held? = nil) {
-    let head = waiting.filter { $0.lane == lane }.min()?.jobClass
-    let isHeld = leases[lane] != nil || parkedLanes[lane] != nil || rules?.lanes[lane]?.isPaused == true
-    if let head, !isHeld {
-      if ready[lane]?.jobClass != head {
-        let clock = laneClocks[Clock(jobClass: head, connection: lane.connection)] ?? -1
-        ready[lane] = Turn(jobClass: head, time: max(clock + 1, batch?.jobClass == head ? batch?.ended ?? 0 : 0))
-      }
-    } else {
-      ready[lane] = nil
-    }
-    open(lane.connection)
+    return dues.min()
   }
 }

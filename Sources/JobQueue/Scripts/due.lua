@@ -3,9 +3,16 @@
 -- Expired leases end (10 a call), delayed jobs wait again (100), parked connections and lanes may be tried (10).
 local function catch_up(time)
   for _, lane in ipairs(call('ZRANGEBYSCORE', LEASES, '-inf', time, 'LIMIT', 0, 10)) do
-    local lease = cmsgpack.unpack(call('HGET', LEASE, lane))
-    call('HINCRBY', COUNTERS, 'reaped', #lease.jobs)
-    finish(lane, lease, lease.jobs, false)
+    local packed = call('HGET', LEASE, lane)
+    if packed then
+      local lease = cmsgpack.unpack(packed)
+      call('HINCRBY', COUNTERS, 'reaped', #lease.jobs)
+      finish(lane, lease, lease.jobs, false)
+    else -- no script leaves that behind; but whatever did must not stop the whole queue
+      call('ZREM', LEASES, lane)
+      call('HINCRBY', COUNTERS, 'orphans', 1)
+      place(lane)
+    end
   end
   local touched = {}
   for _, member in ipairs(call('ZRANGEBYSCORE', DELAYED, '-inf', time, 'LIMIT', 0, 100)) do
@@ -22,11 +29,8 @@ local function catch_up(time)
   for _, subject in ipairs(call('ZRANGEBYSCORE', PARKED, '-inf', time, 'LIMIT', 0, 10)) do unpark(subject) end
 end
 -- Milliseconds until any of that is next due, or -1.
-local function next_due(time)
-  local due = math.huge
-  for _, key in ipairs({LEASES, DELAYED, PARKED}) do
-    due = math.min(due, tonumber(call('ZRANGE', key, 0, 0, 'WITHSCORES')[2] or math.huge))
-  end
+local function until_due(time)
+  local due = next_due()
   return due == math.huge and -1 or math.max(due - time, 0)
 end
 -- Notes the totals every ten seconds and keeps a minute of them, for rates.

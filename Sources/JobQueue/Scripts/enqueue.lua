@@ -41,7 +41,10 @@ local function take_in(lane, delay, text)
     if not known[job] then known[job], fresh[#fresh + 1] = true, job end
   end
   if delay > 0 then
-    for _, job in ipairs(fresh) do call('ZADD', DELAYED, time + delay, lane .. job) end
+    for _, job in ipairs(fresh) do
+      announce(time + delay, time, job:sub(1, 1))
+      call('ZADD', DELAYED, time + delay, lane .. job)
+    end
     delays(lane, fresh, 1)
   else
     delays(lane, due, -1)

@@ -24,6 +24,7 @@ local function current(lane, epoch, sequence)
   local packed = call('HGET', LEASE, lane)
   local lease = packed and cmsgpack.unpack(packed)
   if lease and lease.epoch == epoch and lease.sequence == tonumber(sequence) then return lease end
+  relieve()
   call('HINCRBY', COUNTERS, 'stale', 1)
 end
 -- Ends a lease: `back` wait again. If it probed its connection, the rest follows when it went well, and else the next
@@ -38,7 +39,7 @@ local function finish(lane, lease, back, well)
   if call('HGET', PHASE, connection) == lane then
     if well then call('HDEL', PHASE, connection) else call('HSET', PHASE, connection, 'half') end
   end
-  place(lane, lease.class, lease.ended)
+  place(lane)
 end
 -- A parked connection may be tried again, with one batch first; a parked lane may be taken.
 local function unpark(subject)

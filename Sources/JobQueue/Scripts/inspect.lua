@@ -24,7 +24,7 @@ for _, lane in ipairs(page) do
   elseif member and not call('ZSCORE', READY, member) then
     report('lane place', lane, 'its place among the ready lanes is missing')
   elseif member then
-    local turn, shut = call('ZSCORE', TURNS[member:sub(1, 1)], connection), closed(connection)
+    local turn, shut = call('ZSCORE', TURNS[class], connection), closed(connection)[class]
     if shut and turn then report('connection turn', connection, 'it is closed and yet has a turn') end
     if not shut and not turn then report('connection turn', connection, 'it has a ready lane and no turn') end
   end

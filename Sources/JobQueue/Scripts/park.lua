@@ -4,7 +4,10 @@
 -- Returns 1, or the error FENCED.
 local subject, lease = ARGV[1], ARGV[3] and current(ARGV[3], ARGV[4], ARGV[5])
 if ARGV[3] and not lease then return redis.error_reply('FENCED the lease is not current') end
-call('ZADD', PARKED, now() + ARGV[2], subject)
+local time = now()
+relieve()
+for class in pairs(TURNS) do announce(time + ARGV[2], time, class) end
+call('ZADD', PARKED, time + ARGV[2], subject)
 if #subject == 21 then
   place(subject)
 else

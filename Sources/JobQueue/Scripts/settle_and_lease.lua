@@ -4,5 +4,5 @@
 -- Returns what lease.lua returns; or the error FENCED, and nothing is taken.
 quiet = true
 local outcome = settle({unpack(ARGV, 5)})
-quiet = false
+quiet, expected, told = false, nil, {}
 return outcome == 1 and lease({unpack(ARGV, 1, 4)}) or outcome

@@ -1,5 +1,6 @@
--- The state of the shard at one instant. Its cost grows with connections that have waiting jobs, parked lanes and
--- leases, up to `limit` of each, never with the number of jobs. Changes nothing.
+-- The state of the shard at one instant. Its cost grows with rules and with connections that are not open, and with
+-- those that have waiting jobs, parked lanes and leases, up to `limit` of each; never with the number of jobs. What waits
+-- in parked lanes beyond the limit is not counted. Changes nothing.
 -- KEYS: see shard.lua. ARGV: 1 limit
 -- Returns {epoch, counters as name, value, ..., number of lanes with waiting jobs, waiting jobs that are parked,
 -- {connection, waiting, lanes in work, phase or '', ms until it is tried or -1, ...},
@@ -30,9 +31,10 @@ for _, lane in ipairs(call('ZRANGE', PARKED, 0, limit - 1)) do
   end
 end
 for _, lane in ipairs(call('ZRANGE', LEASES, 0, limit - 1)) do
-  local lease = cmsgpack.unpack(call('HGET', LEASE, lane))
-  for _, value in ipairs({lane, lease.worker, lease.epoch, lease.sequence, #lease.jobs,
-    math.max(time - lease.since, 0), left(LEASES, lane)}) do leases[#leases + 1] = value end
+  local packed = call('HGET', LEASE, lane)
+  local lease = packed and cmsgpack.unpack(packed)
+  for _, value in ipairs(lease and {lane, lease.worker, lease.epoch, lease.sequence, #lease.jobs,
+    math.max(time - lease.since, 0), left(LEASES, lane)} or {}) do leases[#leases + 1] = value end
 end
 local oldest = call('LINDEX', SAMPLES, -1)
 oldest = oldest and cmsgpack.unpack(oldest) or {time}

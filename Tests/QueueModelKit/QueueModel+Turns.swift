@@ -1,0 +1,62 @@
+import JobQueue
+import Platform
+
+/// Whose turn it is: start-time fair queueing among connections, and among the lanes of each.
+extension QueueModel {
+  private func isClosed(_ connection: Int64, _ jobClass: JobClass) -> Bool {
+    if let phase = phases[connection], phase != .half { return true }
+    guard connection != 0, let rules else { return false }
+    let inWork = leases.keys.count { $0.connection == connection }
+    let cap = rules.connections[connection]?.mostLanes ?? rules.mostLanes
+    return inWork >= (jobClass == .revoke ? 2 * cap : cap)
+  }
+
+  mutating func open(_ connection: Int64, fresh: JobClass? = nil) {
+    for jobClass in JobClass.allCases {
+      let hasReady = ready.contains { $0.key.connection == connection && $0.value.jobClass == jobClass }
+      if isClosed(connection, jobClass) || !hasReady {
+        turns[jobClass]?[connection] = nil
+        continue
+      }
+      let isNew = turns[jobClass]?[connection] == nil
+      if isNew {
+        let end = ends[Clock(jobClass: jobClass, connection: connection)] ?? 0
+        turns[jobClass, default: [:]][connection] = max((clocks[jobClass] ?? -1) + 1, end)
+      }
+      if isNew || fresh == jobClass { wake(jobClass, most: 4) }
+    }
+  }
+
+  mutating func place(_ lane: LaneID) {
+    let head = waiting.filter { $0.lane == lane }.min()?.jobClass
+    let isHeld = leases[lane] != nil || parkedLanes[lane] != nil || rules?.lanes[lane]?.isPaused == true
+    guard let head, !isHeld else {
+      ready[lane] = nil
+      return open(lane.connection)
+    }
+    if ready[lane]?.jobClass == head { return open(lane.connection) }
+    let clock = laneClocks[Clock(jobClass: head, connection: lane.connection)] ?? -1
+    let end = LaneEnd(jobClass: head, lane: lane)
+    let time = max(clock + 1, laneEnds[end] ?? 0)
+    if let ended = laneEnds[end], ended < time { laneEnds[end] = nil }
+    ready[lane] = Turn(jobClass: head, time: time)
+    open(lane.connection, fresh: head)
+  }
+
+  mutating func wake(_ jobClass: JobClass, most: Int) {
+    if !isQuiet { push(jobClass, most: most) }
+  }
+
+  private mutating func push(_ jobClass: JobClass, most: Int) {
+    if tokens[jobClass, default: 0] < most { tokens[jobClass, default: 0] += 1 }
+  }
+
+  /// Whoever sleeps was told of something that is due later.
+  mutating func announce(_ due: Int, _ jobClass: JobClass) {
+    guard due < now + 5000, !told.contains(jobClass) else { return }
+    if expected == nil { expected = firstDue ?? .max }
+    guard let expected, due < expected else { return }
+    told.insert(jobClass)
+    push(jobClass, most: 1)
+  }
+}
