@@ -78,6 +78,7 @@ extension BatchRun {
         "connection": "\(lease.lane.connection)", "seconds": "\(pause.inSeconds)", "error": "\(failure.message)",
       ])
     try await queue.park(connection: lease.lane.connection, for: pause, releasing: lease)
+    try await ledger.noteTrouble(with: lease.lane.connection, failure.message)
   }
 
   /// Nothing of this lane can run now, and the connection's other lanes can: whatever waits in it keeps its place.

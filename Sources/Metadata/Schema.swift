@@ -13,6 +13,7 @@ package enum Schema {
     migration(6, "narrow_ledger", PackageResources.V0006_narrow_ledger_sql),
     migration(7, "create_queue_rules", PackageResources.V0007_create_queue_rules_sql),
     migration(8, "note_timeline", PackageResources.V0008_note_timeline_sql),
+    migration(9, "note_stalls", PackageResources.V0009_note_stalls_sql),
   ]
 
   private static func migration(_ version: Int, _ name: String, _ bytes: [UInt8]) -> Migration {
