@@ -64,6 +64,8 @@ package protocol LedgerSession: Sendable {
 extension MetadataSession: LedgerSession {
   package func listenToOutbox() async throws { try await listen(to: Self.outboxChannel) }
   package func awaitOutbox(atMost longest: Duration) async throws {
+    // A session that only listens is silent, and would be taken for that of a stopped process.
+    _ = try await connection.query("select 1")
     try await awaitAnnouncement(until: .after(longest))
   }
 }

@@ -44,7 +44,7 @@ struct TargetRoles: Sendable {
       } catch let error as PostgresError where error.sqlState == .invalidParameterValue {
         outcome.notes.append(
           "role \"\(role)\" cannot log in with OAuth: the workspace knows no such identity")
-      } catch let error as PostgresError where error.isAlreadyThere { return }
+      } catch let error as PostgresError where error.isAlreadyThere { return try await hearOfOthersRoles() }
     }
     do {
       let create = try GrantStatements.createRole(role)
@@ -57,7 +57,23 @@ struct TargetRoles: Sendable {
       outcome.statements.append(create)
     } catch let error as PostgresError where error.isAlreadyThere {
       // Another lane of this connection, or somebody else, has just made it.
+      try await hearOfOthersRoles()
     }
+  }
+
+  /// Has the server's session forget that the name of a role was free.
+  ///
+  /// A CREATE ROLE that waits for another session's fails (23505) with that still in its cache, and the next GRANT says
+  /// that the role does not exist. The cache hears of others' commits when a relation is locked anew: one that nothing
+  /// else here reads, in a savepoint that gives the lock back. Source: PostgreSQL 17, `LockRelationOid` in lmgr.c.
+  private func hearOfOthersRoles() async throws {
+    try await session.execute(
+      """
+      SAVEPOINT hear;
+      SELECT FROM pg_catalog.pg_shseclabel LIMIT 0;
+      ROLLBACK TO SAVEPOINT hear;
+      RELEASE SAVEPOINT hear
+      """)
   }
 
   /// `databricks_create_role` binds the role to the workspace's identity, which is what makes OAuth logins possible.

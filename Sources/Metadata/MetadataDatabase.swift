@@ -61,11 +61,15 @@ package struct MetadataDatabase: Sendable {
   ]
 
   /// Runs `body` on a connection of its own, outside the pool: for LISTEN and for locks that last as long as a session.
+  ///
+  /// - Parameter longestSilence: The server ends a session that asks nothing for longer, so that the locks of a process
+  ///   that is stopped, and still answers TCP, pass to another.
   package func dedicated<Value: Sendable>(
-    _ body: @Sendable (MetadataSession) async throws -> Value
+    longestSilence: Duration = .seconds(90), _ body: @Sendable (MetadataSession) async throws -> Value
   ) async throws -> Value {
     var configuration = configuration
     configuration.settings.merge(Self.keepalives) { $1 }
+    configuration.settings["idle_session_timeout"] = String(longestSilence.wholeMilliseconds)
     let connection = try await PostgresConnection.connect(configuration)
     do {
       let value = try await body(MetadataSession(connection: connection))

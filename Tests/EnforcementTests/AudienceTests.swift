@@ -17,6 +17,26 @@ struct AudienceTests {
     }
   }
 
+  /// The server's session remembers that the name was free, when it waited for the other's CREATE ROLE.
+  @Test func aRoleThatAnotherSessionIsMakingIsGrantedToAtOnce() async throws {
+    try await Bench.run { bench in
+      let ana = try await bench.makeSales()
+      try await bench.addGroup("analysts", [ana])
+      let making = try await bench.target.server.admin(bench.target.database)
+      try await making.execute("begin; create role \(ana)")
+      try await bench.applyPolicy("analysts-read", "'analysts' in user.groups", schema: "sales")
+      async let evaluated = bench.evaluate()
+      while try await bench.target.rows(
+        "select from pg_stat_activity where usename = $1 and wait_event_type = 'Lock'", [.text(bench.target.manager)]
+      ).isEmpty {}
+      try await making.execute("commit")
+      let jobs = try await evaluated
+      await making.close()
+      #expect(jobs.allSatisfy { $0.state == .completed }, "\(jobs.compactMap(\.error))")
+      #expect(try await bench.target.canRead(ana, "sales.orders"))
+    }
+  }
+
   @Test func membersInheritAndCannotBecomeTheAudience() async throws {
     try await Bench.run { bench in
       let (ana, _) = try await bench.makePolicy()

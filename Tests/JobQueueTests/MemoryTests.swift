@@ -120,21 +120,31 @@ struct AdmissionTests {
     }
   }
 
-  @Test func replicaThatIsPromotedIsNotUsedBeforeItIsEstablished() async throws {
+  @Test func replicaThatLacksTheLastLeaseIsNotUsedBeforeItIsEstablished() async throws {
     try await WatchedRedis.run(.withoutSentinels) { watched async throws in
       let (primary, replica) = (watched.servers[0], watched.servers[1])
-      let queue = LaneQueue(client: primary.client(), wakeClient: primary.client())
+      let job = QueuedJob(number: 1, lane: .a, jobClass: .bulk, kind: .sync)
+      let client = primary.client()
+      let queue = LaneQueue(client: client, wakeClient: primary.client())
       #expect(try await queue.establish(epoch: 7))
-      _ = try await queue.enqueue([QueuedJob(number: 1, lane: .a, jobClass: .bulk, kind: .sync)], epoch: 7)
-      #expect(try await worker(primary).lease(worker: "w", limit: 1).lease?.jobs == [1])
-      #expect(try watched.ask(primary, ["WAIT", "1", "20000"]).hasPrefix("1"))
+      _ = try await queue.enqueue([job], epoch: 7)
+      #expect(try await client.send(["WAIT", "1", "15000"]) == .integer(1))
+      try watched.cutOffReplica()
+      let lost = try #require(try await worker(primary).lease(worker: "v", limit: 1).lease)
+      primary.freeze()
+      replica.thaw()
       try watched.ask(replica, ["REPLICAOF", "NO", "ONE"])
+
+      let promoted = LaneQueue(client: replica.client(), wakeClient: replica.client())
+      let again = try await promoted.lease(worker: "w", limit: 1).lease
+      #expect(again?.fence == lost.fence && again?.jobs == lost.jobs, "or there would be no danger")
       let other = worker(replica)
       let error = await #expect(throws: JobQueueError.self) { try await other.lease(worker: "w", limit: 1) }
       #expect(error?.code == .epochLost)
-      let promoted = LaneQueue(client: replica.client(), wakeClient: replica.client())
       #expect(try await promoted.establish(epoch: 8))
-      #expect(try await other.lease(worker: "w", limit: 1).lease == nil)
+      _ = try await promoted.enqueue([job], epoch: 8)
+      let lease = try #require(try await other.lease(worker: "w", limit: 1).lease)
+      #expect(lease.fence > lost.fence && lease.jobs == [1])
     }
   }
 

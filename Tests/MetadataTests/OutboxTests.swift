@@ -1,5 +1,6 @@
 import Metadata
 import Platform
+import Postgres
 import SluiceTestKit
 import Testing
 
@@ -164,6 +165,19 @@ struct OutboxTests {
         ).rows.map { try $0.text("reset_val") }
       }
       #expect(settings == ["3", "10", "5"])
+    }
+  }
+
+  /// As when its process is stopped: nobody could take the lead until somebody ended it.
+  @Test func aSilentSessionLosesItsLocks() async throws {
+    try await Fixture.run { fixture in
+      try await fixture.metadata.dedicated(longestSilence: .milliseconds(200)) { silent async throws in
+        #expect(try await silent.tryToLead())
+        try await fixture.metadata.dedicated { other async throws in
+          while try await !other.tryToLead() {}
+        }
+        await #expect(throws: PostgresError.self) { try await silent.tryToLead() }
+      }
     }
   }
 
