@@ -95,6 +95,7 @@ extension BatchRun {
         "connection": "\(lease.lane.connection)", "seconds": "\(pause.inSeconds)", "error": "\(failure.message)",
       ])
     try await park(lease, for: pause)
+    try await ledger.noteTrouble(with: lease.lane.connection, failure.message)
   }
 
   /// Nothing of this lane can run now, and the connection's other lanes can: whatever waits in it keeps its place.

@@ -14,7 +14,7 @@ package struct OpenedLane: Sendable {
   package let connection: Int64
   /// False for governance lanes: their work is in the ledger's database.
   package let hasTarget: Bool
-  /// The connection is known as one that does not answer.
+  /// The connection is known as one that does not answer, or did not for a moment.
   package let isReportedDown: Bool
   /// Runs jobs and returns the results of what was decided. What it throws concerns all of them, and nothing was decided
   /// then: a `TargetError` for the target's trouble, the ledger's own errors for its.
@@ -39,7 +39,8 @@ extension LaneRun: BatchHandler {
     let open: OpenLane = try await open(lane: lane)
     return OpenedLane(
       connection: open.connection.id, hasTarget: open.lane.kind != .governance,
-      isReportedDown: [.stopped, .unhealthy].contains(open.connection.state),
+      isReportedDown: [.stopped, .unhealthy].contains(open.connection.state)
+        || open.connection.state == .active && open.connection.stateReason != nil,
       run: { try await run($0, in: open) }, close: { await open.close() })
   }
 }

@@ -21,6 +21,8 @@ package protocol Ledger: Sendable {
   func submitSync(of connection: Int64) async throws
   /// Reports how a connection is; it never overrides what an operator decided.
   func report(_ state: Connection.State, of connection: Int64, reason: String?) async throws
+  /// Notes why an active connection could not be worked just now; its state stays.
+  func noteTrouble(with connection: Int64, _ reason: String) async throws
 
   // A scheduler's.
   /// Runs `body` with a session of its own, for what lasts as long as a session.
@@ -113,6 +115,12 @@ extension MetadataDatabase: Ledger {
   package func report(_ state: Connection.State, of connection: Int64, reason: String?) async throws {
     _ = try await transaction {
       try await $0.setState(of: connection, to: state, reason: reason, unless: [.inactive])
+    }
+  }
+
+  package func noteTrouble(with connection: Int64, _ reason: String) async throws {
+    _ = try await transaction {
+      try await $0.setState(of: connection, to: .active, reason: reason, unless: [.inactive, .stopped, .unhealthy])
     }
   }
 

@@ -3,6 +3,8 @@ import Platform
 
 /// What a worker says of itself every few seconds; nothing depends on it but the view of operators.
 package struct WorkerBeat: Sendable, Codable, Equatable {
+  package static let usualIntervalSeconds = 5.0
+
   package var name: String
   package var host: String
   package var processID: Int32
@@ -16,7 +18,7 @@ package struct WorkerBeat: Sendable, Codable, Equatable {
 
   package init(
     name: String, host: String, processID: Int32, startedAt: String, version: String, concurrency: Int,
-    classes: [String], intervalSeconds: Double = 5
+    classes: [String], intervalSeconds: Double = usualIntervalSeconds
   ) {
     self.name = name
     self.host = host

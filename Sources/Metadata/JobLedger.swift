@@ -114,7 +114,7 @@ extension MetadataSession {
     ).rows.map(Self.decodeJob)
   }
 
-  /// The attempts of a job, in their order. The one that ended it is told by the job's own row.
+  /// The attempts of a job, in their order, also those whose worker vanished (`stalled`). The one that ended it is told by the job's own row.
   package func attempts(of id: Int64) async throws -> [JobAttempt] {
     try await connection.query(
       """

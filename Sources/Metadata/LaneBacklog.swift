@@ -8,7 +8,8 @@ package struct LaneBacklog: Sendable {
   package let connectionID: Int64
   package let connection: String
   package let database: String?
-  /// Since its oldest unfinished job was submitted; nil if it has none, and is listed for a rule of its own.
+  /// Since its oldest unfinished job was submitted; nil if it has none, and is listed for its dead letters or a
+  /// rule of its own.
   package let oldestAge: Duration?
 
   /// The connection that parks it; 0 for governance lanes, which no stopped instance holds up.
@@ -16,7 +17,7 @@ package struct LaneBacklog: Sendable {
 }
 
 extension MetadataSession {
-  /// A page of the lanes with unfinished jobs or rules of their own, by connection and number. Costs one look into an
+  /// A page of the lanes with unfinished jobs, dead letters or rules of their own, by connection and number. Costs one look into an
   /// index a lane, however many jobs there are.
   ///
   /// - Parameter after: The lane before the first of the page, with the name of its connection.

@@ -13,12 +13,14 @@ package struct ServerFacts: Sendable {
   package let mostConnections: Int
   /// The oldest transaction that is open now.
   package let longestTransaction: Duration
-  /// A scheduler holds the leader's lock.
-  package let hasLeader: Bool
+  /// Since the scheduler that holds the leader's lock was last heard of; nil if none holds it.
+  package let leaderSilence: Duration?
+
+  package var hasLeader: Bool { leaderSilence != nil }
 
   package init(
     version: String, versionNumber: Int, isReplica: Bool, settings: [String: String], connections: Int,
-    mostConnections: Int, longestTransaction: Duration, hasLeader: Bool
+    mostConnections: Int, longestTransaction: Duration, leaderSilence: Duration?
   ) {
     self.version = version
     self.versionNumber = versionNumber
@@ -27,7 +29,7 @@ package struct ServerFacts: Sendable {
     self.connections = connections
     self.mostConnections = mostConnections
     self.longestTransaction = longestTransaction
-    self.hasLeader = hasLeader
+    self.leaderSilence = leaderSilence
   }
 }
 
@@ -42,7 +44,8 @@ extension MetadataSession {
       isReplica: try row.bool("is_replica"),
       settings: Dictionary(uniqueKeysWithValues: try names.map { ($0, try row.text($0)) }),
       connections: Int(try row.int("connections")), mostConnections: Int(try row.int("max_connections")),
-      longestTransaction: .seconds(try row.int("longest_transaction_s")), hasLeader: try row.bool("has_leader"))
+      longestTransaction: .seconds(try row.int("longest_transaction_s")),
+      leaderSilence: try row.optionalInt("leader_silence_ms").map { .milliseconds($0) })
   }
 
   /// The server's clock, in seconds since 1970.

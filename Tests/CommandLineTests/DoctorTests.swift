@@ -52,7 +52,7 @@ import Testing
     let healthy = ["fsync": "on", "full_page_writes": "on", "synchronous_commit": "on", "autovacuum": "on"]
     let facts = ServerFacts(
       version: "17.2", versionNumber: version, isReplica: isReplica, settings: healthy.merging(settings) { $1 },
-      connections: connections, mostConnections: 100, longestTransaction: longestTransaction, hasLeader: true)
+      connections: connections, mostConnections: 100, longestTransaction: longestTransaction, leaderSilence: .zero)
     return MetadataExamination(facts: facts).findings.filter { $0.verdict != .ok }
   }
 
@@ -84,6 +84,13 @@ import Testing
   @Test func aReadingComparesWithTheMiddleOfTheCall() async throws {
     let reading = await ClockExamination.Reading { 0 }
     #expect(reading.offset < -1_000_000_000 && reading.uncertainty >= 0)
+  }
+
+  @Test func aLeaderThatSaysNothingIsNoneThatLeads() {
+    func finding(_ silence: Duration?) -> Finding { ClusterExamination.scheduler(leaderSilence: silence) }
+    #expect(finding(.seconds(3)).verdict == .ok && finding(nil).verdict == .error)
+    let frozen = finding(.seconds(28))
+    #expect(frozen.verdict == .error && frozen.message.contains("was last heard of 28s ago"), "\(frozen)")
   }
 
   @Test func whatIsNotInRedisForLongIsAnError() {

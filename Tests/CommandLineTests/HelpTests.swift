@@ -82,6 +82,8 @@ import Testing
     "queue tune --weight 2", "queue tune --lane 1 --all --weight 2", "queue tune --lane 1 --max-lanes 2",
     "queue tune --all --weight 2", "queue tune --all --max-lanes default", "queue tune --lane 1 --weight 0",
     "queue tune --connection p", "queue tune --connection p --max-lanes 0", "queue stats --by kind --limit 3",
+    "submit --from-file f sync prod", "submit sync --from-file f prod",
+    "submit --from-file f subscribe --user a --path c/d/s/t", "submit --from-file f revoke --user a --path c/d/s/t",
     "dead retry", "dead retry 1 --all", "dead retry 1 --lane 2", "dead list --limit 0",
   ])
   func wrongUsageIsRefused(line: String) {

@@ -78,11 +78,13 @@ extension LedgerModel {
 
   private mutating func start(_ row: Row, _ fence: Fence, _ worker: String, _ fates: inout Fates) {
     var row = row
-    row.stalls += hasStalled(row, fence) ? 1 : 0
+    if hasStalled(row, fence) {
+      row.stalls += 1
+      row.attempts.append("stalled")
+    }
     row.isOpen = false
     if row.stalls >= MetadataSession.stallLimit {
       row.state = .discarded
-      row.attempts.append("discarded")
       fates.poisoned.append(row.id)
     } else {
       (row.state, row.fence, row.worker) = (.running, fence, worker)
@@ -100,6 +102,7 @@ extension LedgerModel {
 
   mutating func settle(_ outcomes: [Int64: JobResult.Outcome], _ fence: Fence) -> [Int64: JobState] {
     var states: [Int64: JobState] = [:]
+    let before = rows
     for (id, outcome) in outcomes {
       guard var row = rows[id], row.state == .running, row.fence == fence else { continue }
       switch outcome {
@@ -115,8 +118,14 @@ extension LedgerModel {
       if row.state == .retryable && row.attempt >= Self.maxAttempts { row.state = .discarded }
       states[id] = row.state
       rows[id] = row
+      if row.state == .completed { close(row.key, before) }
     }
     return states
+  }
+
+  /// What was dead before, and has been done now.
+  private mutating func close(_ key: Key, _ before: [Int64: Row]) {
+    for row in before.values where row.key == key && row.state == .discarded { rows[row.id]?.state = .cancelled }
   }
 
   mutating func release(_ numbers: [Int64], _ fence: Fence) {

@@ -55,6 +55,22 @@ struct DeadLetterTests {
     }
   }
 
+  @Test func whatHasBeenDoneSinceIsNoDeadLetterAnyMore() async throws {
+    try await Installation.run { installation in
+      let (first, second) = (try await installation.discard("ana"), try await installation.discard("ana"))
+      let other = try await installation.discard("rui")
+      let done = try await installation.enqueue("ana")
+      try await installation.settle(try await installation.lease(), .completed)
+      #expect(try await installation.sluice("dead", "list", "-o", "json").json([Row].self).map(\.id) == [other])
+      for id in [first, second] {
+        let job = try await installation.metadata.read { try await $0.job(id: id) }
+        #expect(job.state == .cancelled && job.error == "done since by job \(done); it had failed: permission denied")
+        let attempts = try await installation.metadata.read { try await $0.attempts(of: id) }
+        #expect(attempts.map(\.outcome) == ["discarded"] && attempts[0].error == "permission denied")
+      }
+    }
+  }
+
   @Test func aDiscardedLetterIsPutAsideAndAudited() async throws {
     try await Installation.run { installation in
       let job = try await installation.discard()

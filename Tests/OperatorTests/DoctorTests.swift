@@ -104,6 +104,10 @@ struct DoctorTests {
         #expect(try await session.tryToLead())
         let rows = try await Self.examine(installation)
         #expect(rows.filter { $0.check == "schedulers" }.map(\.verdict) == ["ok"])
+        // no event: how long the leader has been silent is measured
+        try await Task.sleep(for: .milliseconds(100))
+        let silence = try await installation.metadata.read { try await $0.serverFacts().leaderSilence }
+        #expect(try #require(silence) >= .milliseconds(100))
       }
     }
   }
@@ -122,11 +126,41 @@ struct DoctorTests {
     }
   }
 
+  private static let allClasses = ["revoke", "interactive", "bulk"]
+
   @Test func aSilentWorkerBesideOneThatLives() async throws {
-    try await Self.expect("warning", "workers", "ghost is silent and holds 1 lanes") { installation in
-      try await installation.queue.beat(Self.beat("w-1", classes: ["revoke", "interactive", "bulk"]))
+    try await Self.expect("warning", "workers", "ghost is silent for 20s and holds 1 lane") { installation in
       _ = try await installation.enqueue()
+      try await installation.setClock(1_000_000)
       _ = try await installation.lease("ghost")
+      try await installation.setClock(1_020_000)
+      try await installation.queue.beat(Self.beat("w-1", classes: Self.allClasses))
+    }
+  }
+
+  @Test func aSilentWorkerWithoutLanesIsNoWarning() async throws {
+    try await Self.expect("ok", "workers", "1 alive, every class is taken; 1 that ended without a word") {
+      try await $0.setClock(1_000_000)
+      try await $0.queue.beat(Self.beat("killed", classes: Self.allClasses))
+      try await $0.setClock(1_020_000)
+      try await $0.queue.beat(Self.beat("w-1", classes: Self.allClasses))
+    }
+  }
+
+  @Test func whoHoldsAYoungLeaseIsAliveThoughNoBeatIsKnownSinceTheQueueWasFilledAgain() async throws {
+    try await Self.expect("ok", "workers", "1 alive, every class is taken") { installation in
+      _ = try await installation.enqueue()
+      _ = try await installation.lease("w-1")
+    }
+  }
+
+  @Test func aWorkerThatIsHeardOfWithinABeatIsNotMissed() async throws {
+    try await Installation.run { installation in
+      async let rows = Self.examine(installation)
+      // no event: the beat is to come while doctor looks, and doctor says nothing while it does
+      try await Task.sleep(for: .seconds(2))
+      try await installation.queue.beat(Self.beat("w-1", classes: Self.allClasses))
+      #expect(try await rows.filter { $0.check == "workers" }.map(\.verdict) == ["ok"])
     }
   }
 
@@ -161,18 +195,39 @@ struct DoctorTests {
     try await Self.expect("warning", "pauses", "the whole queue is paused since") {
       _ = try await $0.sluice("queue", "pause")
     }
-    try await Self.expect("warning", "pauses", "1 lanes are paused") {
-      _ = try await $0.sluice("queue", "pause", "--lane", "prod/roles")
+    for words in ["the whole queue is paused since", "1 lane is paused"] {
+      try await Self.expect("warning", "pauses", words) {
+        _ = try await $0.sluice("queue", "pause", "--lane", "prod/roles")
+        _ = try await $0.sluice("queue", "pause")
+      }
     }
   }
 
   @Test func serversThatCannotBeReachedAreFindingsToo() async throws {
-    let noMetadata = ["SLUICE_METADATA_URL": "postgres://x@127.0.0.1:1/d"]
-    try await Self.expect("error", "metadata schema", "", noMetadata)
-    try await Self.expect("ok", "redis role", "", noMetadata)
-    let noRedis = ["SLUICE_REDIS_URL": "redis://127.0.0.1:1"]
-    try await Self.expect("error", "redis server", "", noRedis)
-    try await Self.expect("ok", "dead letters", "", noRedis)
+    let (noMetadata, noRedis) = (
+      ["SLUICE_METADATA_URL": "postgres://x@127.0.0.1:1/d"], ["SLUICE_REDIS_URL": "redis://127.0.0.1:1"]
+    )
+    try await Installation.run { installation in
+      try await installation.queue.beat(Self.beat("w-1", classes: Self.allClasses))
+      let all = Set(try await Self.examine(installation).map(\.check))
+      #expect(all.isSuperset(of: ["clock of redis", "connections", "queue jobs", "metadata autovacuum"]), "\(all)")
+      func verdicts(_ changes: [String: String]) async throws -> [String: Set<String>] {
+        let rows = try await Self.examine(installation, changes)
+        let checks = Set(rows.map(\.check))
+        #expect(all.subtracting(checks).isEmpty, "what is left out without a word with \(changes)")
+        return Dictionary(grouping: rows, by: \.verdict).mapValues { Set($0.map(\.check)) }
+      }
+      var found = try await verdicts(noMetadata)
+      #expect(found["error"] == ["metadata schema"])
+      #expect(found["ok"]?.isSuperset(of: ["redis role", "queue invariants", "queue overdue", "workers"]) == true)
+      #expect(found["unknown"]?.isSuperset(of: ["metadata role", "queue epoch", "dead letters"]) == true)
+      found = try await verdicts(noRedis)
+      #expect(found["error"]?.isSuperset(of: ["redis server", "schedulers"]) == true)
+      #expect(found["ok"]?.isSuperset(of: ["metadata role", "dead letters"]) == true)
+      #expect(found["unknown"]?.isSuperset(of: ["redis role", "queue epoch", "queue invariants", "workers"]) == true)
+      found = try await verdicts(noMetadata.merging(noRedis) { $1 })
+      #expect(found["error"] == ["metadata schema", "redis server"])
+    }
   }
 
   @Test func anOldSchema() async throws {

@@ -53,6 +53,9 @@ struct Installation: Sendable {
 
   func execute(_ sql: String) async throws { _ = try await metadata.read { try await $0.connection.execute(sql) } }
 
+  /// Has Redis believe that it is so late, in ms.
+  func setClock(_ time: Int) async throws { _ = try await client.send(["SET", "{sluice:0}:clock", "\(time)"]) }
+
   /// As a scheduler does.
   func bringRules() async throws {
     let version = try await metadata.read { try await $0.queueState() }.rulesVersion

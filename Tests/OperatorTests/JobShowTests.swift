@@ -186,6 +186,24 @@ struct JobShowTests {
     }
   }
 
+  @Test func aStallIsAnAttemptWithTheWorkerThatVanished() async throws {
+    try await Installation.run { installation in
+      let job = try await installation.enqueue()
+      for (sequence, worker) in [(1, "lost"), (2, "w-2")] {
+        let fence = Fence(epoch: Installation.epoch, sequence: Int64(sequence))
+        _ = try await installation.metadata.transaction { try await $0.claim([job], fence: fence, worker: worker) }
+      }
+      var shown = try await Self.show(job, installation)
+      #expect(shown.attempts.map(\.outcome) == ["stalled"] && shown.attempts.map(\.worker) == ["lost"])
+      try await installation.metadata.transaction {
+        _ = try await $0.settle(
+          [JobResult(id: job, outcome: .completed)], fence: Fence(epoch: Installation.epoch, sequence: 2))
+      }
+      shown = try await Self.show(job, installation)
+      #expect(shown.attempts.map(\.outcome) == ["stalled", "completed"] && shown.attempts.map(\.attempt) == [1, 1])
+    }
+  }
+
   @Test func aJobThatRedisHasForgotten() async throws {
     try await Self.expect(["absent"], "Redis does not have it") { installation in
       let job = try await installation.enqueue()

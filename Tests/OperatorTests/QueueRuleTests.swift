@@ -36,6 +36,25 @@ struct QueueRuleTests {
     }
   }
 
+  @Test func thePausesOfTheQueueAndOfALaneAreToldApart() async throws {
+    struct Row: Decodable { let paused: Bool, pauses: [String] }
+    try await Installation.run { installation in
+      _ = try await installation.enqueue()
+      func pauses() async throws -> [[String]] {
+        try await installation.sluice("queue", "stats", "--by", "lane", "-o", "json").json([Row].self).map(\.pauses)
+      }
+      _ = try await installation.sluice("queue", "pause", "--lane", "prod/roles")
+      #expect(try await pauses() == [["lane"]])
+      _ = try await installation.sluice("queue", "pause")
+      #expect(try await pauses() == [["queue", "lane"]])
+      let resumed = try await installation.sluice("queue", "resume", "--lane", "prod/roles")
+      #expect(resumed.text == "lane prod/roles is not paused; the whole queue is paused: sluice queue resume\n")
+      #expect(try await pauses() == [["queue"]])
+      let connections = try await installation.sluice("queue", "stats", "--by", "connection", "-o", "json").text
+      #expect(connections.contains("\"paused\" : true"), "\(connections)")
+    }
+  }
+
   @Test func theSameAgainChangesNothingAndIsNoFailure() async throws {
     try await Installation.run { installation in
       for isChange in [true, false] {

@@ -73,6 +73,33 @@ struct QueueStatsTests {
     }
   }
 
+  @Test func aLaneOfDeadLettersAloneIsListedAndHasNoAge() async throws {
+    struct Row: Decodable { let lane: String, dead: Int, oldestAge: Double? }
+    try await Installation.run { installation in
+      _ = try await installation.discard()
+      let lanes: [Row] = try await Self.rows("lane", installation)
+      #expect(lanes.map(\.lane) == ["prod/roles"] && lanes[0].dead == 1 && lanes[0].oldestAge == nil)
+    }
+  }
+
+  @Test func whatIsParkedSaysUntilWhenAndWhy() async throws {
+    struct Row: Decodable { let phase: String, triedIn: Double?, reason: String? }
+    try await Installation.run { installation in
+      let job = try await installation.enqueue()
+      let id = installation.connection.id
+      try await installation.queue.park(connection: id, for: .seconds(100))
+      try await installation.metadata.noteTrouble(with: id, "the server hung up")
+      let lanes: [Row] = try await Self.rows("lane", installation)
+      let connections: [Row] = try await Self.rows("connection", installation)
+      for row in lanes + connections { #expect((90...100).contains(row.triedIn ?? 0), "\(row)") }
+      #expect(connections[0].reason == "the server hung up")
+      let shown = try await installation.sluice("job", "show", "\(job)").text
+      #expect(shown.contains("(the server hung up)"), "\(shown)")
+      let listed = try await installation.sluice("connection", "list").text
+      #expect(listed.contains("active") && listed.contains("the server hung up"), "\(listed)")
+    }
+  }
+
   @Test func whatIsParkedIsCountedSo() async throws {
     try await Installation.run { installation in
       _ = try await installation.enqueue()

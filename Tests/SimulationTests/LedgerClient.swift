@@ -65,6 +65,10 @@ struct LedgerClient: Ledger {
     }
   }
 
+  func noteTrouble(with connection: Int64, _ reason: String) async throws {
+    try await call("note trouble with \(connection)") {}
+  }
+
   func withSession(_ body: @Sendable (any LedgerSession) async throws -> Void) async throws {
     let session = try await call("connect") { SimulatedLedgerSession(ledger, process) }
     let forget = process.hold { ledger.end(session) }

@@ -5,7 +5,8 @@
 -- The array in a subselect hides its length, and "finished_at is null" is not asked: with either, the planner thinks
 -- reading all unfinished jobs cheaper than looking up each of these.
 with picked as materialized (
-  select j.ctid as place, j.id, j.state, j.stalls + stalled.now::int as stalls, stalled.now as stalled
+  select j.ctid as place, j.id, j.state, j.stalls + stalled.now::int as stalls, stalled.now as stalled, j.attempt,
+    j.fence_epoch, j.fence_sequence, j.worker, j.started_at
   from unnest((select $1::bigint[])) as r (id)
     join job j on j.id = r.id
     -- A later lease of the same epoch: its worker vanished. Under the same fence it is this worker itself, whose answer
@@ -22,6 +23,15 @@ with picked as materialized (
     and $2 >= (select epoch from queue_epoch)
     and ($6 or (select set_config('synchronous_commit', 'off', true)) is not null)
   for no key update of j skip locked
+), chosen as materialized (
+  -- Stalled more than once: each runs alone from now on, so that its neighbours are not discarded with it.
+  select * from picked
+  where id = coalesce((select min(id) from picked where stalled and stalls > 1), id)
+), remembered as (
+  insert into job_attempt (job_id, fence_epoch, fence_sequence, attempt, worker, outcome, started_at, error)
+  select id, fence_epoch, fence_sequence, attempt + 1, worker, 'stalled', started_at, 'the worker vanished'
+  from chosen where stalled
+  on conflict do nothing
 )
 update job j set
   state = case when p.stalls < $5 then 'running' else 'discarded' end,
@@ -38,7 +48,6 @@ update job j set
   error = case when p.stalls < $5 then j.error else 'the worker vanished ' || p.stalls || ' times while this job ran' end,
   remedy = case when p.stalls < $5 then j.remedy
     else 'find out why workers die on it (memory, a crash), then: sluice job retry ' || j.id end
-from picked p
--- Stalled more than once: each runs alone from now on, so that its neighbours are not discarded with it.
-where j.ctid = p.place and p.id = coalesce((select min(id) from picked where stalled and stalls > 1), p.id)
+from chosen p
+where j.ctid = p.place
 returning j.id, j.state, j.kind, j.class, j.scope::text as scope, j.attempt, j.max_attempts

@@ -7,7 +7,9 @@ select current_setting('server_version') as version, current_setting('server_ver
   -- Rows that a transaction may still see cannot be cleaned up: the ledger grows as long as it is open.
   (select coalesce(extract(epoch from max(now() - xact_start)), 0)::bigint from pg_stat_activity
     where datname = current_database() and backend_type = 'client backend') as longest_transaction_s,
-  -- A scheduler's session lock: $1 its key.
-  exists (select from pg_locks l join pg_database d on d.oid = l.database
+  -- A scheduler's session lock, of key $1, and since when that session has said nothing: the leader asks twice a second
+  -- whether it still leads. Null if none leads; zero if this role may not see the other's session.
+  (select greatest(coalesce(extract(epoch from clock_timestamp() - a.state_change), 0) * 1000, 0)::bigint
+    from pg_locks l join pg_database d on d.oid = l.database left join pg_stat_activity a on a.pid = l.pid
     where l.locktype = 'advisory' and l.granted and d.datname = current_database()
-      and (l.classid::bigint << 32 | l.objid::bigint) = $1) as has_leader
+      and (l.classid::bigint << 32 | l.objid::bigint) = $1) as leader_silence_ms

@@ -5,15 +5,25 @@ import Platform
 struct ClusterExamination {
   /// A job that is due is in Redis much sooner while a scheduler works.
   static let oldestNotEnqueued: Duration = .seconds(10)
+  /// A leader says something twice a second, and less often while a duty takes long.
+  static let longestSilence: Duration = .seconds(15)
   /// A job of a connection that can be reached should have started by then.
   static let oldestWaiting: Duration = .seconds(900)
 
-  static func scheduler(_ facts: ServerFacts) -> Finding {
-    facts.hasLeader
-      ? .ok("schedulers", "one leads")
-      : .error(
+  /// - Parameter leaderSilence: since the leader was last heard of; nil if none leads.
+  static func scheduler(leaderSilence: Duration?) -> Finding {
+    guard let leaderSilence else {
+      return .error(
         "schedulers", "none leads: no job reaches Redis, no instance is probed, no subscription expires",
         remedy: "start one: sluice scheduler")
+    }
+    return leaderSilence <= longestSilence
+      ? .ok("schedulers", "one leads")
+      : .error(
+        "schedulers",
+        "one leads, but was last heard of \(DurationText.rounded(leaderSilence)) ago: no instance is probed, no "
+          + "subscription expires, and no other scheduler leads while its session lasts",
+        remedy: "see whether it is frozen or cut off, and start it again")
   }
 
   static func outbox(_ waiting: NotEnqueued) -> Finding {
@@ -63,15 +73,20 @@ struct ClusterExamination {
         remedy: "see why with: sluice job list --lane \(oldest.lane.name), then: sluice job show ID")
   }
 
-  static func pauses(_ rules: StoredQueueRules) -> Finding {
-    let lanes = rules.lanes.values.compactMap(\.pause)
-    if let pause = rules.pause {
-      return .warning(
-        "pauses", "the whole queue is paused since \(pause.since) by \(pause.by)", remedy: "sluice queue resume")
+  /// The queue's pause and those of lanes each stand until they are resumed.
+  static func pauses(_ rules: StoredQueueRules) -> [Finding] {
+    let queue = rules.pause.map {
+      Finding.warning(
+        "pauses", "the whole queue is paused since \($0.since) by \($0.by)", remedy: "sluice queue resume")
     }
-    guard let first = lanes.min(by: { $0.since < $1.since }) else { return .ok("pauses", "none") }
-    return .warning(
-      "pauses", "\(lanes.count) lanes are paused, the first since \(first.since) by \(first.by)",
-      remedy: "see which with: sluice queue stats --by lane; then: sluice queue resume --lane L")
+    let lanes = rules.lanes.values.compactMap(\.pause)
+    let first = lanes.min { $0.since < $1.since }.map {
+      Finding.warning(
+        "pauses",
+        Counted.text(lanes.count, "lane is", "lanes are") + " paused, the first since \($0.since) by \($0.by)",
+        remedy: "see which with: sluice queue stats --by lane; then: sluice queue resume --lane L")
+    }
+    let found = [queue, first].compactMap(\.self)
+    return found.isEmpty ? [.ok("pauses", "none")] : found
   }
 }

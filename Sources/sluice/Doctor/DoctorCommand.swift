@@ -6,12 +6,13 @@ struct DoctorCommand: AsyncParsableCommand {
     discussion: """
       Looks at the settings of Redis and of the metadata database, the clocks, the queue's invariants, schedulers, \
       workers, dead letters, the age of jobs, the key file, and whether each connection can be reached. Each finding \
-      is ok, warning or error, with what to do about it. Exit 1 if one is an error; warnings do not fail.
+      is ok, warning, error, or unknown for what could not be checked, with what to do about it. Exit 1 if one is an \
+      error, also if that is a server that cannot be reached; warnings do not fail.
 
       Example: sluice doctor -o json
       """)
 
-  @Flag(help: "Show only warnings and errors.") var quiet = false
+  @Flag(help: "Show only what is not ok.") var quiet = false
   @OptionGroup var common: CommonOptions
 
   func run() async throws {
@@ -25,10 +26,15 @@ struct DoctorCommand: AsyncParsableCommand {
     } else {
       try common.output.list(shown.map(\.record))
     }
-    let errors = findings.count { $0.verdict == .error }
-    let warnings = findings.count { $0.verdict == .warning }
-    let summary = "\(errors) errors, \(warnings) warnings, \(findings.count - errors - warnings) ok"
-    if errors > 0 { throw CommandFailure.refused(summary) }
+    let summary = Self.summary(of: findings)
+    if findings.contains(where: { $0.verdict == .error }) { throw CommandFailure.refused(summary) }
     common.output.note(summary)
+  }
+
+  static func summary(of findings: [Finding]) -> String {
+    func count(_ verdict: Finding.Verdict) -> Int { findings.count { $0.verdict == verdict } }
+    let unknown = count(.unknown)
+    return Counted.text(count(.error), "error") + ", " + Counted.text(count(.warning), "warning")
+      + ", \(count(.ok)) ok" + (unknown > 0 ? ", \(unknown) not checked" : "")
   }
 }

@@ -15,33 +15,63 @@ struct Examination {
 
   let settings: Settings
 
+  /// What the metadata database lets be looked at.
+  private enum Reach { case ledger, server, nothing }
+
   func run() async throws -> [Finding] {
     let metadata = MetadataDatabase(
       configuration: try settings.metadataConfiguration(), connections: Self.connections)
-    var findings = await keyFile()
-    findings += await attempt("metadata schema", "see SLUICE_METADATA_URL and the database's log") {
-      try await metadata.read { try await Schema.requireCurrent($0) }
-      return [.ok("metadata schema", "at this program's version")]
-    }
-    let isReadable = findings.last?.verdict == .ok
-    findings += await attempt("metadata server", "see SLUICE_METADATA_URL and the database's log") {
-      MetadataExamination(facts: try await metadata.read { try await $0.serverFacts() }).findings
-    }
-    findings += await attempt("clock of metadata database", "see the database's log") {
-      [try await ClockExamination.metadata(metadata)]
-    }
-    findings += await redis(metadata, isReadable: isReadable)
-    if isReadable { findings += await cluster(metadata) + targets(metadata) }
+    let (schema, reach) = await schema(metadata)
+    var findings = await keyFile() + [schema] + server(metadata, reach)
+    findings += await redis(reach == .ledger ? metadata : nil)
+    findings += reach == .ledger ? await cluster(metadata) + targets(metadata) : Self.unknown(Self.ledgerChecks)
     await metadata.shutDown()
     return findings
   }
 
-  /// What cannot be found out is an error of its own.
+  // What is not checked is told by the names that it has when it is.
+  private static let serverChecks = [
+    "metadata version", "metadata role", "metadata durability", "metadata connections", "metadata transactions",
+    "metadata autovacuum", "clock of metadata database",
+  ]
+  private static let ledgerChecks = ["schedulers", "outbox", "dead letters", "oldest job", "pauses", "connections"]
+  private static let redisChecks = [
+    "redis version", "redis role", "redis eviction", "redis memory", "redis persistence", "redis replicas",
+    "redis latency", "clock of redis",
+  ]
+  private static let queueChecks = ["queue epoch"] + QueueExamination.memoryChecks + ["workers"]
+
+  private static func unknown(_ checks: [String], because cause: String = "metadata schema") -> [Finding] {
+    checks.map { .unknown($0, because: cause) }
+  }
+
+  /// One attempt to reach the database, however much depends on it: a server that hangs takes its time once.
+  private func schema(_ metadata: MetadataDatabase) async -> (Finding, Reach) {
+    do {
+      try await metadata.read { try await Schema.requireCurrent($0) }
+      return (.ok("metadata schema", "at this program's version"), .ledger)
+    } catch {
+      let finding = Finding.error(
+        "metadata schema", Ending.message(of: error), remedy: "see SLUICE_METADATA_URL and the database's log")
+      return (finding, error is MetadataError ? .server : .nothing)
+    }
+  }
+
+  private func server(_ metadata: MetadataDatabase, _ reach: Reach) async -> [Finding] {
+    if reach == .nothing { return Self.unknown(Self.serverChecks) }
+    return await attempt("metadata server", "see SLUICE_METADATA_URL and the database's log", Self.serverChecks) {
+      MetadataExamination(facts: try await metadata.read { try await $0.serverFacts() }).findings
+        + [try await ClockExamination.metadata(metadata)]
+    }
+  }
+
+  /// What cannot be found out is an error of its own, and everything that hangs on it is unknown.
   private func attempt(
-    _ check: String, _ remedy: String, _ look: () async throws -> [Finding]
+    _ check: String, _ remedy: String, _ dependent: [String] = [], _ look: () async throws -> [Finding]
   ) async -> [Finding] {
     do { return try await look() } catch {
       return [.error(check, Ending.message(of: error), remedy: remedy)]
+        + Self.unknown(dependent.filter { $0 != check }, because: check)
     }
   }
 
@@ -58,45 +88,40 @@ struct Examination {
     }
   }
 
-  private func redis(_ metadata: MetadataDatabase, isReadable: Bool) async -> [Finding] {
+  /// - Parameter metadata: nil if the ledger cannot be read.
+  private func redis(_ metadata: MetadataDatabase?) async -> [Finding] {
     let remedy = "see SLUICE_REDIS_URL and the log of Redis"
-    return await attempt("redis server", remedy) {
+    return await attempt("redis server", remedy, Self.redisChecks + Self.queueChecks) {
       try await settings.withQueue { queue, client in
-        var findings = await attempt("redis server", remedy) {
+        await attempt("redis server", remedy, Self.redisChecks) {
           try await RedisExamination(client).findings + [
             try await RedisExamination.latency(client), try await ClockExamination.redis(client),
           ]
         }
-        guard isReadable else { return findings }
-        findings += await attempt("queue", remedy) {
-          try await QueueExamination(queue: queue, metadata: metadata).findings()
-        }
-        return findings
-          + (await attempt("workers", remedy) {
-            WorkerExamination.findings(try await queue.workers(), try await queue.stats().leases)
-          })
+          + (await attempt("queue", remedy, Self.queueChecks.dropLast()) {
+            try await QueueExamination(queue: queue, metadata: metadata).findings()
+          }) + (await attempt("workers", remedy) { try await WorkerExamination.findings(queue) })
       }
     }
   }
 
   private func cluster(_ metadata: MetadataDatabase) async -> [Finding] {
-    await attempt("ledger", "see the database's log") {
+    await attempt("ledger", "see the database's log", Self.ledgerChecks.dropLast()) {
       try await metadata.read { session in
         let rules = try await session.queueRules()
         return [
-          ClusterExamination.scheduler(try await session.serverFacts()),
+          ClusterExamination.scheduler(leaderSilence: try await session.serverFacts().leaderSilence),
           ClusterExamination.outbox(try await session.notEnqueued()),
           ClusterExamination.deadLetters(try await session.deadLetterCount()),
           ClusterExamination.oldestAge(
             try await session.backlog(limit: Self.laneLimit), try await session.connections(), rules),
-          ClusterExamination.pauses(rules),
-        ]
+        ] + ClusterExamination.pauses(rules)
       }
     }
   }
 
   private func targets(_ metadata: MetadataDatabase) async -> [Finding] {
-    guard settings[.secretKeyFile] != nil else { return [] }
+    guard settings[.secretKeyFile] != nil else { return [.unknown("connections", because: "key file")] }
     return await attempt("connections", "see the findings above") {
       let connections = try await metadata.read { try await $0.connections() }
       return await (try ConnectionExamination(settings: settings, metadata: metadata)).findings(connections)

@@ -2,6 +2,8 @@
 struct Finding: Sendable, Equatable {
   enum Verdict: String, Sendable {
     case ok
+    /// It could not be looked at.
+    case unknown
     /// Worth knowing; Sluice keeps its promises all the same.
     case warning
     /// A promise is broken or about to be, or work stands still.
@@ -30,6 +32,11 @@ struct Finding: Sendable, Equatable {
 
   static func error(_ check: String, _ message: String, remedy: String) -> Finding {
     Finding(check, .error, message, remedy)
+  }
+
+  /// What was not looked at, because of what another finding says.
+  static func unknown(_ check: String, because cause: String) -> Finding {
+    Finding(check, .unknown, "not checked", "first set right: \(cause)")
   }
 
   var record: OutputRecord {

@@ -18,13 +18,18 @@ struct QueueExamination: Sendable {
   static let recheckDelay: Duration = .seconds(1)
   private static let recheckCount = 5
 
+  /// What there is to look at only in a queue that has a memory.
+  static let memoryChecks = ["queue rules", "queue invariants", "queue overdue", "queue jobs"]
+
   let queue: LaneQueue
-  let metadata: MetadataDatabase
+  /// Nil if the ledger cannot be read: then it is looked at what Redis alone knows.
+  let metadata: MetadataDatabase?
 
   func findings() async throws -> [Finding] {
     let epochs = try await epoch()
-    // Without a memory there is nothing to look at.
-    guard try await queue.epoch() != nil else { return [epochs] }
+    guard try await queue.epoch() != nil else {
+      return [epochs] + Self.memoryChecks.map { .unknown($0, because: "queue epoch") }
+    }
     // Side by side: each may have to look again for some seconds.
     async let (rules, invariants) = (self.rules(), self.invariants())
     async let (overdue, jobs) = (self.overdue(), self.jobs())
@@ -35,7 +40,7 @@ struct QueueExamination: Sendable {
   private func settled(_ look: () async throws -> Finding) async throws -> Finding {
     for _ in 1..<Self.recheckCount {
       let finding = try await look()
-      if finding.verdict == .ok { return finding }
+      if finding.verdict == .ok || finding.verdict == .unknown { return finding }
       try await Task.sleep(for: Self.recheckDelay)
     }
     return try await look()
@@ -43,12 +48,13 @@ struct QueueExamination: Sendable {
 
   private func epoch() async throws -> Finding {
     try await settled {
-      let known = try await metadata.read { try await $0.queueState().epoch }
+      let known = try await metadata?.read { try await $0.queueState().epoch }
       guard let claimed = try await queue.epoch() else {
         return .error(
           "queue epoch", "Redis has no memory of the queue: no job is in motion",
           remedy: "a scheduler fills it again within seconds; see that one runs")
       }
+      guard let known else { return .unknown("queue epoch", because: "metadata schema") }
       return claimed == known
         ? .ok("queue epoch", "\(known), in Redis as in the ledger")
         : .error(
@@ -58,7 +64,8 @@ struct QueueExamination: Sendable {
   }
 
   private func rules() async throws -> Finding {
-    try await settled {
+    guard let metadata else { return .unknown("queue rules", because: "metadata schema") }
+    return try await settled {
       let known = try await metadata.read { try await $0.queueState().rulesVersion }
       let copied = try await queue.rulesVersion()
       return copied == known
@@ -107,6 +114,7 @@ struct QueueExamination: Sendable {
 
   /// A job that the ledger calls unfinished and handed over is in Redis; one that runs does so under no older lease.
   private func jobs() async throws -> Finding {
+    guard let metadata else { return .unknown("queue jobs", because: "metadata schema") }
     let sample = try await metadata.read { try await $0.sampleEnqueued(size: Self.sampleSize) }
     var (missing, outrun) = try await misplaced(sample)
     for _ in 1..<Self.recheckCount where !missing.isEmpty {

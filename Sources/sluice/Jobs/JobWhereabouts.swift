@@ -19,7 +19,10 @@ struct JobWhereabouts {
       reasons.append(
         .connection(target.name, target.state, since: target.stateSince, reason: target.stateReason))
     }
-    return reasons + (job.isEnqueued ? try await inQueue(job, rules) : try await notEnqueued(job, rules))
+    return reasons
+      + (job.isEnqueued
+        ? try await inQueue(job, rules, trouble: reasons.isEmpty ? target.stateReason : nil)
+        : try await notEnqueued(job, rules))
   }
 
   /// `why` for people; nil once the job has finished.
@@ -42,7 +45,7 @@ struct JobWhereabouts {
     ].compactMap(\.self)
   }
 
-  private func inQueue(_ job: Job, _ rules: StoredQueueRules) async throws -> [WaitReason] {
+  private func inQueue(_ job: Job, _ rules: StoredQueueRules, trouble: String?) async throws -> [WaitReason] {
     guard settings[.redisURL] != nil else { return [.unknown("give --redis-url to see it")] }
     let queued = job.queued
     do {
@@ -52,7 +55,7 @@ struct JobWhereabouts {
       let others = Self.probing(place).map { [$0.lane] } ?? []
       let names = try await metadata.read { try await $0.laneNames(others) }
       return WaitReason.reasons(
-        of: place, attempt: job.attempt + 1, lane: queued.lane, rules: rules, leases: leases,
+        of: place, attempt: job.attempt + 1, lane: queued.lane, rules: rules, trouble: trouble, leases: leases,
         laneName: { names[$0.lane] ?? "\($0.lane)" })
     } catch let error where error is JobQueueError || error is RedisError {
       return [.unknown(Ending.message(of: error))]

@@ -17,7 +17,8 @@ enum WaitReason: Sendable, Equatable {
   case leased(worker: String, since: Duration)
   case queuePaused(StoredQueueRules.Pause?)
   case lanePaused(StoredQueueRules.Pause?)
-  case connectionParked(Duration?)
+  /// Until it is tried, and what was wrong, where that is known.
+  case connectionParked(Duration?, reason: String?)
   /// Its connection is tried with one batch, before the rest follows; this lane's if nil.
   case connectionTried(lane: String?)
   case laneParked(Duration)
@@ -57,8 +58,9 @@ enum WaitReason: Sendable, Equatable {
     case .leased(let worker, let since): "its batch was leased by \(worker) \(DurationText.rounded(since)) ago"
     case .queuePaused(let pause): "the queue is paused" + Self.words(pause)
     case .lanePaused(let pause): "its lane is paused" + Self.words(pause)
-    case .connectionParked(let rest):
+    case .connectionParked(let rest, let reason):
       "its connection is parked and tried again " + (rest.map { Self.until($0, now) } ?? "at any moment")
+        + (reason.map { " (\($0))" } ?? "")
     case .connectionTried(nil): "its connection is tried with the next batch, before the rest follows"
     case .connectionTried(let lane?): "its connection is being tried with a batch of lane \(lane)"
     case .laneParked(let rest): "its lane is parked and tried again \(Self.until(rest, now))"
@@ -80,7 +82,9 @@ enum WaitReason: Sendable, Equatable {
 
   private static func until(_ rest: Duration, _ now: Date) -> String {
     let instant = now.addingTimeInterval(rest.inSeconds)
-    return "in \(DurationText.rounded(rest)), at \(instant.ISO8601Format())"
+    // Rounded up: what is still to come is not in 0s.
+    let seconds = Int64(rest.inSeconds.rounded(.up))
+    return "in \(DurationText.rounded(.seconds(max(1, seconds)))), at \(instant.ISO8601Format())"
   }
 
   private static func words(_ pause: StoredQueueRules.Pause?) -> String {
@@ -94,9 +98,10 @@ extension WaitReason {
   /// - Parameters:
   ///   - attempt: that follows when it is tried again.
   ///   - rules: who paused what, where that is known.
+  ///   - trouble: why its connection is parked, where nothing else tells.
   static func reasons(
-    of place: JobPlace, attempt: Int, lane: LaneID, rules: StoredQueueRules?, leases: [QueueStats.LeaseSummary] = [],
-    laneName: (LaneID) -> String
+    of place: JobPlace, attempt: Int, lane: LaneID, rules: StoredQueueRules?, trouble: String? = nil,
+    leases: [QueueStats.LeaseSummary] = [], laneName: (LaneID) -> String
   ) -> [WaitReason] {
     switch place {
     case .absent: return [.absent]
@@ -107,7 +112,7 @@ extension WaitReason {
       return [
         waiting.isQueuePaused ? .queuePaused(rules?.pause) : nil,
         waiting.isLanePaused ? .lanePaused(rules?.lanes[lane.lane]?.pause) : nil,
-        waiting.phase.map { reason(of: $0, lane, laneName) }, waiting.laneParkedFor.map(WaitReason.laneParked),
+        waiting.phase.map { reason(of: $0, lane, trouble, laneName) }, waiting.laneParkedFor.map(WaitReason.laneParked),
         waiting.holder.map { holder in
           .laneBusy(worker: holder.worker, since: holder.since, jobs: leases.first { $0.lane == lane }?.jobs)
         },
@@ -118,10 +123,10 @@ extension WaitReason {
   }
 
   private static func reason(
-    of phase: ConnectionPhase, _ lane: LaneID, _ laneName: (LaneID) -> String
+    of phase: ConnectionPhase, _ lane: LaneID, _ trouble: String?, _ laneName: (LaneID) -> String
   ) -> WaitReason {
     switch phase {
-    case .parked(let rest): .connectionParked(rest)
+    case .parked(let rest): .connectionParked(rest, reason: trouble)
     case .halfOpen: .connectionTried(lane: nil)
     case .probing(let other): .connectionTried(lane: laneName(other))
     }

@@ -88,6 +88,8 @@ struct QueueFigures {
       return [
         "connection": .text(target.name), "state": .text(target.state.rawValue), "waiting": .count(depth.waiting),
         "parked": .count(depth.phase == nil ? 0 : depth.waiting), "phase": .text(Self.word(depth.phase)),
+        "tried_in": .optional(Self.triedIn(depth.phase)), "reason": .optional(target.stateReason),
+        "paused": .bool(rules.pause != nil),
         "oldest_age": .optional(ages[target.id]), "lanes_in_work": .count(depth.lanesInWork),
         "max_lanes": .count(rule?.mostLanes ?? rules.mostLanes), "weight": .count(rule?.weight ?? 1),
         "full_since": .optional(full[target.id]),
@@ -95,7 +97,7 @@ struct QueueFigures {
     }
   }
 
-  /// A page of lanes with unfinished jobs or rules of their own, by connection and number.
+  /// A page of lanes with unfinished jobs, dead letters or rules of their own, by connection and number.
   func lanes(
     after: (connection: String, lane: Int64)?, limit: Int
   ) async throws -> (records: [OutputRecord], last: (connection: String, lane: Int64)?) {
@@ -114,25 +116,33 @@ struct QueueFigures {
     let records = zip(page, states).map { lane, state in
       Self.record(
         lane, state, phase: lane.kind == .governance ? nil : phases[lane.connectionID] ?? nil,
-        rule: rules.lanes[lane.lane], pause: rules.pause ?? rules.lanes[lane.lane]?.pause,
-        dead: deadByLane[lane.lane] ?? 0)
+        rule: rules.lanes[lane.lane], queuePause: rules.pause, dead: deadByLane[lane.lane] ?? 0)
     }
     return (records, page.last.map { ($0.connection, $0.lane) })
   }
 
   private static func record(
     _ lane: LaneBacklog, _ state: LaneState, phase: ConnectionPhase?, rule: StoredQueueRules.LaneRule?,
-    pause: StoredQueueRules.Pause?, dead: Int
+    queuePause: StoredQueueRules.Pause?, dead: Int
   ) -> OutputRecord {
+    // Its own pause stands longer: it is there still when the queue is resumed.
+    let pause = rule?.pause ?? queuePause
+    let pauses = [queuePause.map { _ in "queue" }, rule?.pause.map { _ in "lane" }].compactMap(\.self)
     let isParked = phase != nil || state.parkedFor != nil
     return [
       "lane": .text(lane.name), "lane_id": .integer(lane.lane), "waiting": .count(state.waiting),
       "leased": .count(state.leased), "worker": .optional(state.worker), "leased_for": .optional(state.leasedFor),
       "oldest_age": .optional(lane.oldestAge), "parked": .count(isParked ? state.waiting : 0),
-      "phase": .text(state.parkedFor == nil ? word(phase) : "parked"), "paused": .bool(pause != nil),
+      "phase": .text(state.parkedFor == nil ? word(phase) : "parked"),
+      "tried_in": .optional([state.parkedFor, triedIn(phase)].compactMap(\.self).max()),
+      "paused": .bool(pause != nil), "pauses": .texts(pauses),
       "paused_since": .optional(pause?.since), "paused_by": .optional(pause?.by), "weight": .count(rule?.weight ?? 1),
       "dead": .count(dead),
     ]
+  }
+
+  private static func triedIn(_ phase: ConnectionPhase?) -> Duration? {
+    if case .parked(let rest) = phase { rest ?? .zero } else { nil }
   }
 
   private static func word(_ phase: ConnectionPhase?) -> String {

@@ -38,7 +38,7 @@ struct PausedLane: ParsableArguments {
 
   fileprivate func change(isPause: Bool, _ common: CommonOptions) async throws {
     try await common.settingOptions.withMetadata { metadata, settings in
-      let (subject, isChange) = try await metadata.transaction { session in
+      let (subject, isChange, isQueuePaused) = try await metadata.transaction { session in
         let found = if let lane { try await session.lane(named: lane) } else { nil as (lane: Lane, name: String)? }
         let isChange = try await Self.change(found?.lane.id, isPause: isPause, session)
         if isChange {
@@ -47,13 +47,17 @@ struct PausedLane: ParsableArguments {
               actor: Operator.name, action: isPause ? "queue pause" : "queue resume",
               detail: found.map { ["lane": $0.name] } ?? [:]))
         }
-        return (found?.name, isChange)
+        return (found?.name, isChange, try await session.queueRules().pause != nil)
       }
       let place = subject.map { "lane \($0)" } ?? "the queue"
       let told = try await RuleDelivery(settings: settings, metadata: metadata).deliver()
       try common.output.done(
-        "\(place) is \(isPause ? "paused" : "not paused")" + (isChange ? "" : ", as it was before"),
-        ["lane": .optional(subject), "paused": .bool(isPause), "changed": .bool(isChange), "in_redis": .bool(told)])
+        "\(place) is \(isPause ? "paused" : "not paused")" + (isChange ? "" : ", as it was before")
+          + (subject != nil && isQueuePaused ? "; the whole queue is paused: sluice queue resume" : ""),
+        [
+          "lane": .optional(subject), "paused": .bool(isPause), "changed": .bool(isChange), "in_redis": .bool(told),
+          "queue_paused": .bool(isQueuePaused),
+        ])
     }
   }
 

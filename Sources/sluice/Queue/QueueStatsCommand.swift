@@ -13,8 +13,8 @@ struct QueueStatsCommand: AsyncParsableCommand {
       not_enqueued and unfinished are jobs of the ledger. Those three are counted up to 10000. Totals count since Redis \
       was filled last; rates are those of about the last minute. All of it costs the same however many jobs there are.
 
-      --by lane lists lanes with unfinished jobs or rules of their own, page by page: with -o jsonl each page is written \
-      as it is read.
+      --by lane lists lanes with unfinished jobs, dead letters or rules of their own, page by page: with -o jsonl each \
+      page is written as it is read.
 
       Example: sluice queue stats --by lane --limit 100 -o json
       """)
@@ -64,7 +64,12 @@ struct QueueStatsCommand: AsyncParsableCommand {
       guard page.records.count == size, let next = page.last else { break }
       last = next
     }
-    if common.output.form != .jsonl { try common.output.list(records, empty: "no lane has unfinished jobs") }
+    if common.output.form != .jsonl {
+      // Whose pause it is says more than whether there is one.
+      let columns = records.first?.fields.map(\.name).filter { $0 != "paused" }
+      try common.output.list(
+        records, columns: columns, empty: "no lane has unfinished jobs, dead letters or rules of its own")
+    }
     if let last, shown == limit { common.output.note("for the next page: --after \(last.lane)") }
   }
 }

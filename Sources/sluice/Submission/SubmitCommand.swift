@@ -18,14 +18,13 @@ struct SubmitCommand: AsyncParsableCommand {
       """,
     subcommands: [SubmitSync.self, SubmitSubscribe.self, SubmitRevoke.self])
 
-  @Option(help: .init("A JSONL file of requests; - for standard input.", valueName: "file"))
-  var fromFile: String?
+  @OptionGroup var file: FileOption
   @OptionGroup var waiting: WaitOptions
   @OptionGroup var common: CommonOptions
 
   func run() async throws {
     // Not in `validate`, which runs for the subcommands too.
-    guard let fromFile else {
+    guard let fromFile = file.fromFile else {
       throw CommandFailure.wrongUsage(
         "give a kind (sync, subscribe, revoke) or --from-file FILE; see: sluice submit -h")
     }
@@ -60,6 +59,16 @@ struct SubmitCommand: AsyncParsableCommand {
   }
 }
 
+/// The file of `submit --from-file`. Subcommands know it only to refuse it: options may stand before their name.
+struct FileOption: ParsableArguments {
+  @Option(help: .init("A JSONL file of requests; - for standard input.", valueName: "file"))
+  var fromFile: String?
+
+  func requireNone() throws {
+    if fromFile != nil { throw ValidationError("--from-file stands alone: every line of the file names its kind.") }
+  }
+}
+
 struct SubmitSync: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "sync", abstract: "Brings the tree to what the target's catalog says.",
@@ -68,6 +77,7 @@ struct SubmitSync: AsyncParsableCommand {
   @Argument(help: .init("A connection, database, schema or table.", valueName: "path"), transform: PathText.parse)
   var path: SecurablePath
   @Flag(help: "Sync a connection that is not active too.") var inactive = false
+  @OptionGroup(visibility: .hidden) var file: FileOption
   @OptionGroup var waiting: WaitOptions
   @OptionGroup var common: CommonOptions
 
@@ -81,7 +91,10 @@ struct SubmitSync: AsyncParsableCommand {
     }
   }
 
-  func validate() throws { try waiting.requireWait() }
+  func validate() throws {
+    try file.requireNone()
+    try waiting.requireWait()
+  }
 }
 
 struct SubmitSubscribe: AsyncParsableCommand {
@@ -96,6 +109,7 @@ struct SubmitSubscribe: AsyncParsableCommand {
   var path: SecurablePath
   @Option(help: "read or write; write includes read.") var access: String?
   @Option(help: .init("When it ends, such as 2027-01-01T00:00:00Z.", valueName: "time")) var expires: String?
+  @OptionGroup(visibility: .hidden) var file: FileOption
   @OptionGroup var waiting: WaitOptions
   @OptionGroup var common: CommonOptions
 
@@ -105,7 +119,10 @@ struct SubmitSubscribe: AsyncParsableCommand {
     try await SubmitOne(request: request, waiting: waiting, common: common).run()
   }
 
-  func validate() throws { try waiting.requireWait() }
+  func validate() throws {
+    try file.requireNone()
+    try waiting.requireWait()
+  }
 }
 
 struct SubmitRevoke: AsyncParsableCommand {
@@ -124,6 +141,7 @@ struct SubmitRevoke: AsyncParsableCommand {
     transform: PathText.parse)
   var path: SecurablePath
   @Option(help: "write leaves the user with read.") var access: String?
+  @OptionGroup(visibility: .hidden) var file: FileOption
   @OptionGroup var waiting: WaitOptions
   @OptionGroup var common: CommonOptions
 
@@ -132,7 +150,10 @@ struct SubmitRevoke: AsyncParsableCommand {
     try await SubmitOne(request: request, waiting: waiting, common: common).run()
   }
 
-  func validate() throws { try waiting.requireWait() }
+  func validate() throws {
+    try file.requireNone()
+    try waiting.requireWait()
+  }
 }
 
 /// One subscribe or revoke: resolved, stored and submitted in one transaction.

@@ -107,6 +107,8 @@ struct JobWait {
   private static let pollInterval: Duration = .seconds(1)
   /// Between two looks when they come thick and fast.
   private static let shortestInterval: Duration = .milliseconds(100)
+  /// Between two tries to reach a metadata database that does not answer.
+  private static let outageBackoff = Backoff(base: .milliseconds(200), cap: .seconds(5))
   /// Jobs whose end is told one by one; of more, only how many ended how.
   private static let toldLimit = 100
 
@@ -114,6 +116,31 @@ struct JobWait {
 
   func run(_ jobs: [Int64], timeout: Duration?) async throws -> WaitOutcome {
     let deadline = timeout.map(Deadline.after)
+    var failures = 0
+    while true {
+      do { return try await listen(jobs, deadline) } catch  where MetadataDatabase.isOutage(error) {
+        // A restart or a failover is over in a moment, and the jobs do not depend on who waits for them.
+        let words = "the metadata database does not answer: \(Ending.message(of: error))"
+        if deadline?.hasPassed == true {
+          throw CommandFailure(.unreachable, "time is up, and \(words); \(goesOn(jobs))")
+        }
+        failures += 1
+        if failures == 1 { Output.standardError("\(words); \(goesOn(jobs)); trying again\n") }
+        let pause = Self.outageBackoff.delay(failures: failures)
+        try await Task.sleep(for: deadline.map { min(pause, $0.remaining) } ?? pause)
+      }
+    }
+  }
+
+  /// What becomes of the jobs when nobody waits any more.
+  private func goesOn(_ jobs: [Int64]) -> String {
+    let first = jobs.first.map { "\($0)" } ?? "ID"
+    return jobs.count == 1
+      ? "job \(first) was submitted and goes on; wait again with: sluice job wait \(first)"
+      : "the \(jobs.count) jobs were submitted and go on; wait for the first with: sluice job wait \(first)"
+  }
+
+  private func listen(_ jobs: [Int64], _ deadline: Deadline?) async throws -> WaitOutcome {
     let listener = try await PostgresConnection.connect(metadata.configuration)
     do {
       try await MetadataSession(connection: listener).listenToOutcomes()

@@ -8,8 +8,9 @@ struct WorkerList: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "list", abstract: "Who works on what, since when, and when it was last heard of.",
     discussion: """
-      A worker that missed three heartbeats is silent: killed, cut off, or unable to reach Redis. Its lanes are taken \
-      over when their leases expire. Workers that end by themselves leave the list, others after ten minutes.
+      A worker that missed three heartbeats, and has leased nothing meanwhile, is silent: killed, cut off, or unable \
+      to reach Redis. Its lanes are taken over when their leases expire. Workers that end by themselves leave the list, \
+      others after ten minutes. After Redis was emptied workers are heard of within five seconds.
 
       Example: sluice worker list -o json
       """)
@@ -22,13 +23,14 @@ struct WorkerList: AsyncParsableCommand {
 
   func run() async throws {
     try await common.settingOptions.withMetadata(requiring: [.redisURL]) { metadata, settings in
-      let (workers, leases) = try await settings.withQueue { (try await $0.workers(), try await $0.stats().leases) }
-      let names = try await metadata.read { try await $0.laneNames(leases.map(\.lane.lane)) }
-      let roster = WorkerRoster(workers: workers, leases: leases)
+      let roster = try await settings.withQueue { try await WorkerRoster($0) }
+      let lanes = roster.entries.flatMap { $0.leases.map(\.lane.lane) }
+      let names = try await metadata.read { try await $0.laneNames(lanes) }
       let now = Date()
       try common.output.list(
         roster.entries.map { $0.record(names, now: now) }, columns: Self.columns,
-        empty: "no worker was heard of; start one with: sluice worker")
+        empty: "no worker was heard of in this epoch of the queue: those that run say so within 5s; start one with: "
+          + "sluice worker")
     }
   }
 }
@@ -41,8 +43,12 @@ struct WorkerRoster {
     let status: WorkerStatus?
     let leases: [QueueStats.LeaseSummary]
 
+    /// Since its last beat or lease.
+    var silence: Duration { ([status?.silence].compactMap(\.self) + leases.map(\.since)).min() ?? .zero }
+
     var isSilent: Bool {
-      status.map { $0.silence.inSeconds > $0.beat.intervalSeconds * WorkerRoster.missedBeats } ?? true
+      let interval = status?.beat.intervalSeconds ?? WorkerBeat.usualIntervalSeconds
+      return silence.inSeconds > interval * WorkerRoster.missedBeats
     }
   }
 
@@ -50,6 +56,10 @@ struct WorkerRoster {
   static let missedBeats = 3.0
 
   let entries: [Entry]
+
+  init(_ queue: LaneQueue) async throws {
+    self.init(workers: try await queue.workers(), leases: try await queue.stats().leases)
+  }
 
   init(workers: [WorkerStatus], leases: [QueueStats.LeaseSummary]) {
     let held = Dictionary(grouping: leases, by: \.worker)
