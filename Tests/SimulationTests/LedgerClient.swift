@@ -97,11 +97,23 @@ struct LedgerClient: Ledger {
     }
   }
 
+  func noteConnections(_ connections: Set<Int64>, areFull: Bool) async throws -> Set<Int64> {
+    try await call("full \(connections.sorted()): \(areFull)") {
+      let known = ledger.model.fullConnections
+      ledger.model.fullConnections = areFull ? known.union(connections) : known.subtracting(connections)
+      return areFull ? connections.subtracting(known) : connections.intersection(known)
+    }
+  }
+
   func handOver(
-    _ jobClass: JobClass, epoch: Int64, limit: Int, _ enqueue: @Sendable ([OutboxJob]) async throws -> Void
+    _ jobClass: JobClass, in state: QueueState, round: inout OutboxRound, limit: Int,
+    _ enqueue: @Sendable ([OutboxJob]) async throws -> Void
   ) async throws -> Int {
+    let before = round
     let (holder, taken) = try await call("outbox \(jobClass)") { () -> (Int?, LedgerModel.Taken) in
-      let taken = ledger.model.takeOutbox(jobClass, epoch: epoch, limit: limit, now: ledger.milliseconds)
+      let full = jobClass == .revoke ? [] : state.fullConnections
+      let taken = ledger.model.takeOutbox(
+        jobClass, epoch: state.epoch, round: before, limit: limit, without: full, now: ledger.milliseconds)
       guard ledger.outboxHolder == nil else { return (nil, taken) }
       ledger.lastOutboxHolder += 1
       let holder = ledger.lastOutboxHolder
@@ -119,11 +131,12 @@ struct LedgerClient: Ledger {
       end()
     }
     if !taken.jobs.isEmpty { try await enqueue(taken.jobs) }
-    try await call("told of \(taken.jobs.map(\.id)) in \(epoch)") {
+    try await call("told of \(taken.jobs.map(\.id)) in \(state.epoch)") {
       guard ledger.outboxHolder == holder else { throw LedgerLost() }
       ledger.model.commit(taken)
       ledger.model.flush()
     }
+    round = taken.round
     return taken.jobs.count
   }
 }
