@@ -4,6 +4,7 @@ import Logging
 import Metadata
 import Metrics
 import Platform
+import ServiceLifecycle
 
 /// One lease from beginning to end: open the target, claim in the ledger, run, write the results, settle in Redis.
 ///
@@ -21,27 +22,50 @@ struct BatchRun: Sendable {
   let laneFailures = FailureCounts<LaneID>()
   let breaks = Breaks()
 
-  func run(_ lease: Lease) async {
-    let started = surroundings.now
+  /// - Returns: The next lease, if this one's settlement brought it.
+  func run(_ lease: Lease) async -> Lease? {
     do {
-      let open = try await handler.open(lane: lease.lane.lane)
-      do {
-        try await work(lease, in: open)
-        await open.close()
-      } catch {
-        await open.close()
-        throw error
-      }
-      Metrics.Timer(label: MetricName.batchSeconds).recordNanoseconds(
-        Int64(started.duration(to: surroundings.now).inSeconds * 1e9))
+      let settlements = try await work(lease)
+      return try await settle(lease, settlements)
     } catch {
       await giveUp(lease, error)
+      return nil
     }
   }
 
-  private func work(_ lease: Lease, in open: OpenedLane) async throws {
+  private func work(_ lease: Lease) async throws -> [Int64: Settlement] {
+    let started = surroundings.now
+    let open = try await handler.open(lane: lease.lane.lane)
+    do {
+      let settlements = try await work(lease, in: open)
+      await open.close()
+      Metrics.Timer(label: MetricName.batchSeconds).recordNanoseconds(
+        Int64(started.duration(to: surroundings.now).inSeconds * 1e9))
+      return settlements
+    } catch {
+      await open.close()
+      throw error
+    }
+  }
+
+  /// Settles, and takes the next lane in the same step unless the worker stops.
+  private func settle(_ lease: Lease, _ settlements: [Int64: Settlement]) async throws -> Lease? {
+    if Task.isShuttingDownGracefully || Task.isCancelled {
+      try await end(lease) { try await queue.settle(lease, settlements) }
+      return nil
+    }
+    let reply = try await end(lease) {
+      try await queue.settle(
+        lease, settlements, thenLeaseAs: configuration.name, limit: configuration.batchSize,
+        classes: configuration.classes)
+    }
+    guard case .leased(let next) = reply else { return nil }
+    return next
+  }
+
+  private func work(_ lease: Lease, in open: OpenedLane) async throws -> [Int64: Settlement] {
     // What a slow lane is leased beyond its pace goes back with the settlement.
-    let jobs = Array(lease.jobs.prefix(pace.limit(lease.lane)))
+    let jobs = lease.jobs(atMost: pace.limit(lease.lane))
     let claim = try await ledger.claim(jobs, fence: lease.fence, worker: configuration.name)
     if claim.isOutdated { queue.reconnect() }
     if !claim.poisoned.isEmpty {
@@ -57,8 +81,7 @@ struct BatchRun: Sendable {
       try await ledger.report(.active, of: open.connection, reason: nil)
     }
     if let failure = outcome.failure { throw failure }
-    let settled = settlements(claim, outcome.results, states)
-    try await end(lease) { try await queue.settle(lease, settled) }
+    return settlements(claim, outcome.results, states)
   }
 
   private struct Outcome {
@@ -177,7 +200,11 @@ struct BatchRun: Sendable {
 
   /// Tells Redis how a lease ends, until it answers: without that its lane would stand still for the rest of the lease,
   /// which is renewed meanwhile. Once the lease is lost, which cancels the batch, there is one last try.
-  func end(_ lease: Lease, _ body: @escaping @Sendable () async throws -> Void) async throws {
+  ///
+  /// - Returns: Nil if an earlier try got through whose answer was lost.
+  @discardableResult func end<Value: Sendable>(
+    _ lease: Lease, _ body: @escaping @Sendable () async throws -> Value
+  ) async throws -> Value? {
     var tries = 0
     while true {
       let isLast = Task.isCancelled
@@ -192,7 +219,7 @@ struct BatchRun: Sendable {
         try? await surroundings.sleep(for: surroundings.delay(configuration.outageBackoff, failures: tries))
       } catch let error as JobQueueError where error.code == .fenced && tries > 0 {
         // An earlier try got through, or the lease was lost while Redis was away: the lane goes on either way.
-        return
+        return nil
       }
     }
   }

@@ -24,6 +24,9 @@ package protocol WorkQueue: Sendable {
   func enqueue(_ jobs: [QueuedJob], epoch: Int64) async throws(JobQueueError) -> LaneQueue.Enqueued
   func lease(worker: String, limit: Int, classes: Set<JobClass>) async throws(JobQueueError) -> LeaseReply
   func settle(_ lease: Lease, _ settlements: [Int64: Settlement]) async throws(JobQueueError)
+  func settle(
+    _ lease: Lease, _ settlements: [Int64: Settlement], thenLeaseAs worker: String, limit: Int, classes: Set<JobClass>
+  ) async throws(JobQueueError) -> LeaseReply
   func extend(_ lease: Lease) async throws(JobQueueError) -> Bool
   func park(connection: Int64, for duration: Duration, releasing lease: Lease?) async throws(JobQueueError)
   func park(lane: LaneID, for duration: Duration, releasing lease: Lease?) async throws(JobQueueError)

@@ -61,7 +61,8 @@ package struct Worker: Service {
         switch reply {
         case .leased(let lease):
           group.addTask {
-            await work(lease)
+            var next: Lease? = lease
+            while let lease = next { next = await work(lease) }
             slots.giveBack()
           }
         case .empty(let nextDue):
@@ -92,16 +93,18 @@ package struct Worker: Service {
   }
 
   /// Works one lease, and stops when it is lost: whoever has the lane now reads the desired state afresh.
-  private func work(_ lease: Lease) async {
+  ///
+  /// - Returns: The next lease, if there is one: whoever settles a batch takes the next lane in the same step.
+  private func work(_ lease: Lease) async -> Lease? {
     // Lives as long as this call, which awaits it; a task of its own, so that losing the lease cancels just this batch.
     let batch = Task(executorPreference: surroundings.executor) { await batches.run(lease) }
     renewal.keep(lease) { batch.cancel() }
-    await withTaskCancellationHandler {
+    defer { renewal.forget(lease) }
+    return await withTaskCancellationHandler {
       await batch.value
     } onCancel: {
       batch.cancel()
     }
-    renewal.forget(lease)
   }
 }
 

@@ -147,19 +147,23 @@ extension LaneQueue {
         throw RedisError(.protocolViolation, "the lease script answered with something else than a lease")
       }
       let fence = Fence(epoch: try fields[1].requireInteger(), sequence: try fields[2].requireInteger())
+      let (jobs, classStarts) = Self.jobs(inText: try fields[4].requireText())
       return .leased(
         Lease(
-          lane: lane, fence: fence, jobs: Self.numbers(inJobs: try fields[4].requireText()), worker: worker,
-          ttl: configuration.leaseTTL, trustedUntil: Deadline(asked.advanced(by: configuration.leaseTTL)),
+          lane: lane, fence: fence, jobs: jobs, classStarts: classStarts, worker: worker, ttl: configuration.leaseTTL,
+          trustedUntil: Deadline(asked.advanced(by: configuration.leaseTTL)),
           isHalfOpen: try fields[3].requireInteger() == 1))
     }
   }
 
-  /// Job numbers out of one string of `QueuedJob.textLength` bytes a job.
-  private static func numbers(inJobs text: String) -> [Int64] {
-    let digits = Array(text.utf8)
-    return stride(from: 0, to: digits.count, by: QueuedJob.textLength).map { start in
-      digits[(start + 1)..<(start + 16)].reduce(0) { $0 * 10 + Int64($1 - UInt8(ascii: "0")) }
+  /// Job numbers out of one string of `QueuedJob.textLength` bytes a job, and where each class begins.
+  private static func jobs(inText text: String) -> (numbers: [Int64], classStarts: [Int]) {
+    let bytes = Array(text.utf8)
+    let starts = Array(stride(from: 0, to: bytes.count, by: QueuedJob.textLength))
+    let numbers = starts.map { start in
+      bytes[(start + 1)..<(start + 16)].reduce(0) { $0 * 10 + Int64($1 - UInt8(ascii: "0")) }
     }
+    let classStarts = starts.indices.filter { $0 == 0 || bytes[starts[$0]] != bytes[starts[$0 - 1]] }
+    return (numbers, classStarts)
   }
 }

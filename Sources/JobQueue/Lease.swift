@@ -6,6 +6,8 @@ package struct Lease: Sendable, Hashable {
   package let fence: Fence
   /// Job numbers in the order they should be worked: by class, then by age.
   package let jobs: [Int64]
+  /// Where in `jobs` each class begins.
+  let classStarts: [Int]
   package let worker: String
   package let ttl: Duration
   /// Until when this worker may trust the lease on its own clock, if nothing extends it: counted from before Redis was
@@ -15,15 +17,26 @@ package struct Lease: Sendable, Hashable {
   package let isHalfOpen: Bool
 
   package init(
-    lane: LaneID, fence: Fence, jobs: [Int64], worker: String, ttl: Duration, trustedUntil: Deadline, isHalfOpen: Bool
+    lane: LaneID, fence: Fence, jobs: [Int64], classStarts: [Int] = [], worker: String, ttl: Duration,
+    trustedUntil: Deadline, isHalfOpen: Bool
   ) {
     self.lane = lane
     self.fence = fence
     self.jobs = jobs
+    self.classStarts = classStarts
     self.worker = worker
     self.ttl = ttl
     self.trustedUntil = trustedUntil
     self.isHalfOpen = isHalfOpen
+  }
+
+  /// The first `limit` jobs, and among them one of each class in any case: a lane whose batches are cut short must not
+  /// keep its lower classes waiting for ever.
+  package func jobs(atMost limit: Int) -> [Int64] {
+    guard jobs.count > limit else { return jobs }
+    let others = jobs.indices.filter { !classStarts.contains($0) }
+    let taken = classStarts + others.prefix(max(0, limit - classStarts.count))
+    return taken.sorted().map { jobs[$0] }
   }
 }
 

@@ -23,6 +23,18 @@ struct LeaseTests {
     }
   }
 
+  @Test func batchThatIsCutShortHasAJobOfEachClass() async throws {
+    try await QueueBench.run { bench async throws in
+      try await bench.enqueue(1...3, .a, .bulk)
+      try await bench.enqueue(4...6, .a, .interactive)
+      try await bench.enqueue(7...9, .a, .revoke)
+      let lease = try await bench.lease()
+      #expect(lease.jobs(atMost: 9) == lease.jobs)
+      #expect(lease.jobs(atMost: 5) == [7, 8, 9, 4, 1])
+      #expect(lease.jobs(atMost: 1) == [7, 4, 1])
+    }
+  }
+
   @Test func laneWithARevokeComesFirst() async throws {
     try await QueueBench.run { bench async throws in
       try await bench.enqueue(1...9, .a, .bulk)

@@ -149,6 +149,12 @@ struct SimulatedQueue: WorkQueue {
     let (taken, due) = try await call("lease") { () throws(JobQueueError) -> (SimulatedRedis.Taken?, Int?) in
       (try redis.lease(worker, limit, classes), redis.memory?.nextDue)
     }
+    return reply(taken, due, worker, asked)
+  }
+
+  private func reply(
+    _ taken: SimulatedRedis.Taken?, _ due: Int?, _ worker: String, _ asked: ContinuousClock.Instant
+  ) -> LeaseReply {
     guard let taken else { return .empty(nextDue: due.map { .milliseconds($0) }) }
     return .leased(
       Lease(
@@ -157,12 +163,29 @@ struct SimulatedQueue: WorkQueue {
   }
 
   func settle(_ lease: Lease, _ settlements: [Int64: Settlement]) async throws(JobQueueError) {
-    let what = settlements.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
-    try await call("settle \(lease.lane) \(lease.fence) \(what)", repeats: true) { () throws(JobQueueError) in
-      try redis.change { model throws(JobQueueError) in
-        let lease = redis.world.mutation == .queueIgnoresFences ? lease.underCurrentFence(of: model) : lease
-        guard model.settle(lease, settlements) else { throw JobQueueError(.fenced, "fenced") }
-      }
+    try await call(what(lease, settlements), repeats: true) { () throws(JobQueueError) in try end(lease, settlements) }
+  }
+
+  func settle(
+    _ lease: Lease, _ settlements: [Int64: Settlement], thenLeaseAs worker: String, limit: Int, classes: Set<JobClass>
+  ) async throws(JobQueueError) -> LeaseReply {
+    let asked = process.now
+    let (taken, due) = try await call(what(lease, settlements) + ", then lease") {
+      () throws(JobQueueError) -> (SimulatedRedis.Taken?, Int?) in
+      try end(lease, settlements)
+      return (try redis.lease(worker, limit, classes), redis.memory?.nextDue)
+    }
+    return reply(taken, due, worker, asked)
+  }
+
+  private func what(_ lease: Lease, _ settlements: [Int64: Settlement]) -> String {
+    "settle \(lease.lane) \(lease.fence) \(settlements.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" })"
+  }
+
+  private func end(_ lease: Lease, _ settlements: [Int64: Settlement]) throws(JobQueueError) {
+    try redis.change { model throws(JobQueueError) in
+      let lease = redis.world.mutation == .queueIgnoresFences ? lease.underCurrentFence(of: model) : lease
+      guard model.settle(lease, settlements) else { throw JobQueueError(.fenced, "fenced") }
     }
   }
 
