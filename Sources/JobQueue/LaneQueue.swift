@@ -19,9 +19,10 @@ package struct LaneQueue: Sendable {
     package var outagePause: Duration = .milliseconds(500)
     /// Waiting and delayed jobs beyond which `enqueue` is refused with `.full`; revokes always pass. A job takes less
     /// than 150 bytes of Redis.
-    package var mostWaiting = 1_000_000 { didSet { mostWaitingOfConnection = mostWaiting / 10 } }
+    package var mostWaiting = 1_000_000 { didSet { mostWaitingOfConnection = max(mostWaiting / 10, 10_000) } }
     /// Waiting and delayed jobs of one connection beyond which `enqueue` passes over its others; revokes always pass.
-    /// A tenth of `mostWaiting` unless set after it: whoever is stopped leaves room for the others.
+    /// A tenth of `mostWaiting` unless set after it, and 10,000 at least: whoever is stopped leaves room for the others.
+    /// A fifth of it should hold what the scheduler offers at once, which it offers again as a whole.
     package var mostWaitingOfConnection = 100_000
 
     package init(

@@ -26,7 +26,7 @@ struct ModelRun {
     (client, wakeClient) = (redis.client(), redis.client())
     var configuration = LaneQueue.Configuration()
     configuration.mostWaiting = 150
-    configuration.mostWaitingOfConnection = 60
+    configuration.mostWaitingOfConnection = 36
     queue = LaneQueue(client: client, wakeClient: wakeClient, configuration: configuration, scripts: scripts)
     model = QueueModel(ttl: queue.configuration.leaseTTL.wholeMilliseconds)
     random = SeededGenerator(state: seed)

@@ -30,7 +30,7 @@ struct MutationTests {
   @Test(arguments: Mutation.all) func brokenRuleIsNoticed(mutation: Mutation) async throws {
     let scripts = try #require(mutation.scripts, "no script has this rule any more")
     try await PrivateRedis.run { redis async throws in
-      for seed in UInt64(1)...16 {
+      for seed in UInt64(1)...24 {
         let flush = redis.client()
         _ = try await flush.send(["FLUSHALL"])
         await flush.close()
@@ -101,8 +101,8 @@ extension Mutation {
     Mutation("settle_and_lease", "outcome == 1 and", ""),
     Mutation("extend", "now() + ARGV[4]", "now()"),
     Mutation(
-      "due", "'-inf', time, 'LIMIT', 0, 10)) do\n    local lease",
-      "'-inf', time + 1, 'LIMIT', 0, 10)) do\n    local lease"),
+      "due", "'-inf', time, 'LIMIT', 0, 10)) do\n    local packed",
+      "'-inf', time + 1, 'LIMIT', 0, 10)) do\n    local packed"),
     // What is parked or paused is not taken.
     Mutation("lane", "call('ZSCORE', PARKED, lane) or ", ""),
     Mutation("lane", " or rule('pause:', lane)", ""),

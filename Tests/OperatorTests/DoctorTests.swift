@@ -131,18 +131,15 @@ struct DoctorTests {
   @Test func aSilentWorkerBesideOneThatLives() async throws {
     try await Self.expect("warning", "workers", "ghost is silent for 20s and holds 1 lane") { installation in
       _ = try await installation.enqueue()
-      try await installation.setClock(1_000_000)
-      _ = try await installation.lease("ghost")
-      try await installation.setClock(1_020_000)
+      try await installation.age(installation.lease("ghost"), seconds: 20)
       try await installation.queue.beat(Self.beat("w-1", classes: Self.allClasses))
     }
   }
 
   @Test func aSilentWorkerWithoutLanesIsNoWarning() async throws {
     try await Self.expect("ok", "workers", "1 alive, every class is taken; 1 that ended without a word") {
-      try await $0.setClock(1_000_000)
       try await $0.queue.beat(Self.beat("killed", classes: Self.allClasses))
-      try await $0.setClock(1_020_000)
+      try await $0.silence("killed", seconds: 20)
       try await $0.queue.beat(Self.beat("w-1", classes: Self.allClasses))
     }
   }

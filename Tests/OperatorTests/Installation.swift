@@ -53,8 +53,20 @@ struct Installation: Sendable {
 
   func execute(_ sql: String) async throws { _ = try await metadata.read { try await $0.connection.execute(sql) } }
 
-  /// Has Redis believe that it is so late, in ms.
-  func setClock(_ time: Int) async throws { _ = try await client.send(["SET", "{sluice:0}:clock", "\(time)"]) }
+  /// As if the worker had been heard of so much earlier.
+  func silence(_ worker: String, seconds: Int) async throws {
+    _ = try await client.send(["ZINCRBY", "{sluice:0}:workers", "\(-seconds * 1000)", worker])
+  }
+
+  /// As if the lane had been leased so much earlier.
+  func age(_ lease: Lease, seconds: Int) async throws {
+    let script = """
+      local lease = cmsgpack.unpack(redis.call('HGET', KEYS[1], ARGV[1]))
+      lease.since = lease.since - ARGV[2] * 1000
+      redis.call('HSET', KEYS[1], ARGV[1], cmsgpack.pack(lease))
+      """
+    _ = try await client.send(["EVAL", script, "1", "{sluice:0}:lease", "\(lease.lane)", "\(seconds)"])
+  }
 
   /// As a scheduler does.
   func bringRules() async throws {

@@ -45,7 +45,7 @@ struct WorkerListTests {
       try await installation.queue.beat(Self.beat("quick"))
       #expect(try await Self.list(installation).map(\.state) == ["alive", "alive"])
       for worker in ["slow", "quick"] {
-        _ = try await installation.client.send(["ZINCRBY", "{sluice:0}:workers", "-16000", worker])
+        try await installation.silence(worker, seconds: 16)
       }
       let states = try await Self.list(installation).map { "\($0.name) \($0.state)" }
       #expect(states == ["quick silent", "slow alive"])
@@ -63,11 +63,10 @@ struct WorkerListTests {
   @Test func whoWasNeverHeardOfIsKnownByItsLeaseAndAliveWhileThatIsYoung() async throws {
     try await Installation.run { installation in
       _ = try await installation.enqueue()
-      try await installation.setClock(1_000_000)
-      _ = try await installation.lease("ghost")
+      let lease = try await installation.lease("ghost")
       let rows = try await Self.list(installation)
       #expect(rows.map(\.name) == ["ghost"] && rows[0].state == "alive" && rows[0].host == nil)
-      try await installation.setClock(1_016_000)
+      try await installation.age(lease, seconds: 16)
       #expect(try await Self.list(installation).map(\.state) == ["silent"])
     }
   }

@@ -88,9 +88,10 @@ extension QueueModel {
     }
     var full: Set<Int64> = []
     (expected, told) = (nil, [])
+    let depths = Set(others.map(\.lane.connection)).reduce(into: [:]) { $0[$1] = depth(of: $1) }
     for group in Self.groups(others) {
       let connection = group[0].lane.connection
-      if connection != 0 && depth(of: connection) >= mostOfConnection {
+      if connection != 0 && depths[connection, default: 0] >= mostOfConnection {
         full.insert(connection)
       } else {
         added += take(in: group)

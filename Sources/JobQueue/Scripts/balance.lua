@@ -4,9 +4,7 @@
 -- Returns {ms that the first lease is overdue, the first delayed job, the first parked connection or lane, then rule
 -- that is broken, what, what is wrong, ...}.
 local time, limit, faults = now(), tonumber(ARGV[1]), {}
-local function report(name, subject, what)
-  for _, value in ipairs({name, subject, what}) do faults[#faults + 1] = value end
-end
+local function report(...) for _, value in ipairs({...}) do faults[#faults + 1] = value end end
 local function equal(name, subject, noted, found)
   if noted ~= found then report(name, subject, found .. ' found, ' .. noted .. ' noted') end
 end
@@ -23,11 +21,10 @@ equal('sum', 'delayed jobs', sum('delayed:'), call('ZCARD', DELAYED))
 equal('sum', 'lanes with waiting jobs', call('HLEN', COUNTS), call('ZCARD', LANES))
 equal('sum', 'ready lanes', call('HLEN', PLACES), call('ZCARD', READY))
 equal('sum', 'leases', call('ZCARD', LEASES), call('HLEN', LEASE))
-for key, whole in pairs({[DEPTHS] = WAITING, [LATE] = DELAYED}) do
-  local total, few = 0, call('HLEN', key) <= limit
-  for _, depth in ipairs(few and call('HVALS', key) or {}) do total = total + depth end
-  local name = key == LATE and 'delayed' or 'waiting'
-  if few then equal('sum', name .. ' jobs of all connections', total, call('ZCARD', whole)) end
+for name, keys in pairs({waiting = {DEPTHS, WAITING}, delayed = {LATE, DELAYED}}) do
+  local total, few = 0, call('HLEN', keys[1]) <= limit
+  for _, depth in ipairs(few and call('HVALS', keys[1]) or {}) do total = total + depth end
+  if few then equal('sum', name .. ' jobs of all connections', total, call('ZCARD', keys[2])) end
 end
 local leased, work = 0, {}
 for _, lane in ipairs(call('ZRANGE', LEASES, 0, limit - 1)) do

@@ -2,8 +2,9 @@
 -- offered without a delay waits from now on. A leased one is noted: if it settles for good it waits once more, because
 -- it may have been made available again after that was decided.
 -- KEYS: see shard.lua. ARGV: 1 the epoch that the caller knows, 2 most jobs that may wait or be delayed before this call
--- is refused (0: any number), 3 most of one connection before its groups are passed over (0: any number), then groups
--- of: lane, delay in ms (0: none), its jobs in one string
+-- is refused (0: any number), 3 most of one connection before this call, or its groups are passed over, all of them,
+-- because whoever offers a part again and again would get no further (0: any number), then groups of: lane, delay in ms
+-- (0: none), its jobs in one string
 -- Returns how many jobs were new, then the connections that were passed over; or the error EPOCHLOST if this is another
 -- epoch's memory, or FULL.
 local time, most, share, added, depths, full = now(), tonumber(ARGV[2]), tonumber(ARGV[3]), 0, {}, {}
@@ -48,20 +49,19 @@ local function take_in(lane, delay, text)
     delays(lane, fresh, 1)
   else
     delays(lane, due, -1)
-    move('ZADD', lane, due)
-    move('ZADD', lane, fresh)
+    for _, jobs in ipairs({due, fresh}) do move('ZADD', lane, jobs) end
     place(lane)
   end
   return #fresh
 end
 for at = 4, #ARGV, 3 do
   local connection = ARGV[at]:sub(1, 10)
-  local depth = depths[connection] or (call('HGET', DEPTHS, connection) or 0) + (call('HGET', LATE, connection) or 0)
-  if share > 0 and connection ~= '0000000000' and depth >= share then
+  depths[connection] = depths[connection]
+    or (call('HGET', DEPTHS, connection) or 0) + (call('HGET', LATE, connection) or 0)
+  if share > 0 and connection ~= '0000000000' and depths[connection] >= share then
     full[#full + 1] = connection
   else
-    local fresh = take_in(ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2])
-    added, depths[connection] = added + fresh, depth + fresh
+    added = added + take_in(ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2])
   end
 end
 call('HINCRBY', COUNTERS, 'enqueued', added)

@@ -81,8 +81,8 @@ extension SettingKey {
     "queue_limit", .integer(1000...100_000_000), default: "1000000",
     "jobs in Redis beyond which only revokes are added and producers slow down; a job takes up to 150 bytes")
   static let queueConnectionLimit = SettingKey(
-    "queue_connection_limit", .integer(100...100_000_000),
-    "the same for the jobs of one connection, so that it leaves room for others; a tenth of queue_limit if not set")
+    "queue_connection_limit", .integer(10_000...100_000_000),
+    "the same for one connection, to leave room for others; a tenth of queue_limit if not set, 10000 at least")
   static let retryLimit = SettingKey(
     "retry_limit", .duration(.seconds(60) ... .seconds(365 * 86_400)), default: "24h",
     "how long a job may fail and be tried again before it is discarded; waiting does not count")
