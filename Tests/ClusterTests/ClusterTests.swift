@@ -142,7 +142,7 @@ extension ClusterBench {
   func waiting() async throws -> Int? {
     do {
       return try await queue.stats().waitingTotal
-    } catch let error as JobQueueError where error.code == .epochLost || error.code == .unavailable {
+    } catch where error.code == .epochLost || error.code == .unavailable {
       return nil
     }
   }
