@@ -188,8 +188,7 @@ extension MetadataSession {
   package func hasRoom(for lanes: Set<Int64>) async throws -> Bool {
     try await connection.query(
       """
-      select not exists (select from queue_room where is_full
-        and parked_by in (select parked_by from lane where id = any ($1))) as has_room
+      select not exists (select from queue_room where lane_id = any ($1) and is_full) as has_room
       """, [.int8Array(lanes.sorted())]
     ).rows[0].bool("has_room")
   }

@@ -140,9 +140,10 @@ extension ClusterBench {
 
   /// Nil while Redis knows nothing, or a scheduler looks for another one by the connection that it shares with the test.
   func waiting() async throws -> Int? {
-    do {
+    do throws(JobQueueError) {
       return try await queue.stats().waitingTotal
-    } catch where error.code == .epochLost || error.code == .unavailable {
+    } catch {
+      guard error.code == .epochLost || error.code == .unavailable else { throw error }
       return nil
     }
   }

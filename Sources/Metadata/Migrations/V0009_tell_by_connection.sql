@@ -31,12 +31,12 @@ create table full_connection (
   since timestamptz not null default now()
 );
 
--- Whether producers slow down: Redis is full, or full of this connection's jobs, or has not been told of more than 10,000
--- entries of the outbox, as when no scheduler runs. Revokes never wait for room.
+-- Whether the producers of a lane slow down: Redis is full, or full of its connection's jobs, or has not been told of
+-- more than 10,000 entries of its outbox, as when no scheduler runs. Revokes never wait for room.
 create view queue_room as
-select p.parked_by,
+select l.id as lane_id, l.parked_by,
   q.full_since is not null
-    or exists (select from full_connection f where f.connection_id = p.parked_by)
-    or exists (select from outbox o where o.class = 1 and o.parked_by = p.parked_by offset 10000)
-    or exists (select from outbox o where o.class = 2 and o.parked_by = p.parked_by offset 10000) as is_full
-from (select id as parked_by from connection union all select 0) p cross join queue_epoch q;
+    or exists (select from full_connection f where f.connection_id = l.parked_by)
+    or exists (select from outbox o where o.class = 1 and o.parked_by = l.parked_by offset 10000)
+    or exists (select from outbox o where o.class = 2 and o.parked_by = l.parked_by offset 10000) as is_full
+from lane l cross join queue_epoch q;

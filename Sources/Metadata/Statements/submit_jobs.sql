@@ -22,7 +22,7 @@ with submitted as (
   group by class, parked_by, kind, part
 ), room as materialized (
   select parked_by, is_full from queue_room
-  where parked_by in (select parked_by from lane where id = any ($1::bigint[]))
+  where lane_id in (select min(id) from lane where id = any ($1::bigint[]) group by parked_by)
 )
 select s.id, s.lane_id, s.open_key, s.is_new, r.is_full as is_queue_full, (select pg_notify($7, '')) as announcement
 from submitted s join lane l on l.id = s.lane_id join room r on r.parked_by = l.parked_by
