@@ -75,7 +75,6 @@ extension Mutation {
     Mutation("enqueue", "+ call('ZCARD', DELAYED) >= most", ">= most"),
     Mutation("enqueue", "if share > 0 and", "if false and"),
     Mutation("enqueue", " + (call('HGET', LATE, connection) or 0)", " + 0"),
-    Mutation("enqueue", "depth + fresh", "depth"),
     Mutation("enqueue", "and connection ~= '0000000000' and", "and"),
     Mutation("enqueue", "if delay == 0 and call('ZREM'", "if false and call('ZREM'"),
     Mutation("enqueue", "if not known[job] and call('ZSCORE', DELAYED, lane .. job) then", "if false then"),

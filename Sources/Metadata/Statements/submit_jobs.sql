@@ -20,6 +20,7 @@ with submitted as (
     where s.is_new
   ) new
   group by class, parked_by, kind, part
+  order by min(id)
 ), room as materialized (
   select parked_by, is_full from queue_room
   where lane_id in (select min(id) from lane where id = any ($1::bigint[]) group by parked_by)
