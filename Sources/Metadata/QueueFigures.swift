@@ -53,17 +53,19 @@ extension MetadataSession {
   }
 
   /// Dead letters by lane and kind, of the first `countLimit`.
-  package func deadLettersByLaneAndKind() async throws -> [(lane: Int64, kind: JobKind, count: Int)] {
+  package func deadLettersByLaneAndKind() async throws -> [(lane: Int64, connection: Int64, kind: JobKind, count: Int)]
+  {
     try await connection.query(
       """
-      select lane_id, kind, count(*) as jobs
-      from (select lane_id, kind from job where state = 'discarded' limit $1) as counted group by lane_id, kind
+      select d.lane_id, l.connection_id, d.kind, count(*) as jobs
+      from (select lane_id, kind from job where state = 'discarded' limit $1) d join lane l on l.id = d.lane_id
+      group by d.lane_id, l.connection_id, d.kind
       """, [.int(Self.countLimit)]
     ).rows.map { row in
       guard let kind = JobKind(rawValue: try row.text("kind")) else {
         throw MetadataError(.corrupt, "a job was written by another version")
       }
-      return (try row.int("lane_id"), kind, Int(try row.int("jobs")))
+      return (try row.int("lane_id"), try row.int("connection_id"), kind, Int(try row.int("jobs")))
     }
   }
 }

@@ -19,6 +19,13 @@ enum HelpWords {
     }
   }
 
+  /// A negative number, which the parser takes for an option.
+  static func negative(_ arguments: [String]) -> String? {
+    arguments.prefix { $0 != "--" }.first {
+      $0.hasPrefix("-") && $0.dropFirst().first?.isNumber == true && Double($0) != nil
+    }
+  }
+
   private static func subcommands(of command: any ParsableCommand.Type) -> [any ParsableCommand.Type] {
     command.configuration.subcommands + command.configuration.groupedSubcommands.flatMap(\.subcommands)
   }

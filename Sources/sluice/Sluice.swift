@@ -41,6 +41,9 @@ struct Sluice: AsyncParsableCommand {
     do {
       let arguments = HelpWords.understood(Array(CommandLine.arguments.dropFirst()))
       if let word = HelpWords.misspelled(arguments) { throw ValidationError("Unknown option '\(word)'") }
+      if let word = HelpWords.negative(arguments) {
+        throw ValidationError("'\(word)' is negative: numbers, durations and limits are not")
+      }
       command = try parseAsRoot(arguments)
     } catch {
       exit(withError: error)

@@ -43,6 +43,12 @@ import Testing
     #expect(HelpWords.understood(["user", "add", "help"]) == ["user", "add", "help"])
   }
 
+  @Test func aNegativeNumberIsNoOption() {
+    #expect(HelpWords.negative(["job", "list", "--limit", "-1"]) == "-1")
+    #expect(HelpWords.negative(["job", "show", "-1.5"]) == "-1.5")
+    #expect(HelpWords.negative(["doctor", "-o", "json", "--", "-1"]) == nil)
+  }
+
   @Test func anUnknownOptionWithAnHIsNoCallForHelp() {
     #expect(HelpWords.misspelled(["user", "add", "-dash"]) == "-dash")
     #expect(HelpWords.misspelled(["user", "add", "--", "-dash"]) == nil)
@@ -63,10 +69,11 @@ import Testing
     "policy apply -f d --prune --dry-run", "policy list", "policy show p", "policy delete p",
     "submit sync prod --inactive --wait --timeout 5", "submit subscribe --user a --path c/d/s/t --access write",
     "submit revoke --user a --path c/d/s/t --wait", "submit --from-file f.jsonl", "subscription list --user a",
-    "job list --state discarded --lane 1 --kind sync", "job show 1", "job wait 1 --timeout 3", "job retry 1",
+    "job list --state discarded --lane 1 --kind sync --after 7", "job show 1", "job wait 1 --timeout 3", "job retry 1",
     "job cancel 1", "queue stats --by lane -o json", "plan prod", "explain ana c/d/s/t",
     "dev --state d --workers 3 --demo", "dead list --lane prod/roles --limit 5 --after 17", "dead retry 1",
-    "dead retry --all --lane 3", "dead discard 1 --reason gone", "doctor -o json", "doctor --quiet",
+    "dead retry --all --lane 3", "dead discard 1 --reason gone", "dead discard --all --lane prod/roles --reason gone",
+    "doctor -o json", "doctor --quiet",
     "queue pause", "queue resume --lane prod/roles", "queue tune --lane 3 --weight 2", "worker list -o json",
     "queue tune --connection prod --weight 2 --max-lanes 4", "queue tune --all --max-lanes 8",
     "queue tune --connection prod --max-lanes default", "queue stats --by lane --limit 5 --after prod/roles",
@@ -84,7 +91,9 @@ import Testing
     "queue tune --connection p", "queue tune --connection p --max-lanes 0", "queue stats --by kind --limit 3",
     "submit --from-file f sync prod", "submit sync --from-file f prod",
     "submit --from-file f subscribe --user a --path c/d/s/t", "submit --from-file f revoke --user a --path c/d/s/t",
-    "dead retry", "dead retry 1 --all", "dead retry 1 --lane 2", "dead list --limit 0",
+    "dead retry", "dead retry 1 --all", "dead retry 1 --lane 2", "dead list --limit 0", "dead discard",
+    "dead discard 1 --all",
+    "dead discard 1 --lane 3",
   ])
   func wrongUsageIsRefused(line: String) {
     #expect(throws: (any Error).self) { _ = try Sluice.parseAsRoot(line.split(separator: " ").map(String.init)) }

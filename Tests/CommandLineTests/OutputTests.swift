@@ -20,9 +20,14 @@ import Testing
     #expect(text.contains(#""since" : null"#))
   }
 
+  @Test func jsonHasThreeDigitsOfARate() throws {
+    let text = try Self.written(.jsonl) { try $0.list([["rate": .number(2.0 / 3)]]) }
+    #expect(text == "{\"rate\":0.667}\n")
+  }
+
   @Test func jsonOfNothingIsAnEmptyList() throws {
     let text = try Self.written(.json) { try $0.list([]) }
-    #expect(text.filter { !$0.isWhitespace } == "[]")
+    #expect(text == "[]\n")
   }
 
   @Test func jsonlIsOneObjectALine() throws {
@@ -33,7 +38,7 @@ import Testing
 
   @Test func tableColumnsAlignBesideWideCharacters() throws {
     let lines = try Self.written(.table) { try $0.list(Self.records, columns: ["name", "lag"]) }.split(separator: "\n")
-    #expect(lines == ["NAME  LAG", "a/b   1500ms", "📊 x  1m"])
+    #expect(lines == ["NAME  LAG", "a/b   1.5s", "📊 x  60s"])
   }
 
   @Test func controlCharactersDoNotReachTheTerminal() {

@@ -68,11 +68,30 @@ import Testing
     }
   }
 
-  @Test func aLineWithoutEndDoesNotFillTheMemory() throws {
-    try Self.withFile(String(repeating: "x", count: SubmissionFile.lineLimit * 4)) { file in
-      let failure = #expect(throws: CommandFailure.self) { _ = try file.inspect() }
-      #expect(failure?.description.contains(":1: the line is longer than") == true)
+  @Test func aLineThatIsTooLongIsOneFaultAmongOthers() async throws {
+    let long = String(repeating: "x", count: SubmissionLine.limit * 50)
+    try await Self.withFile("\(Self.good)\n\(long)\n\(Self.good)\nnonsense\n\(Self.good)") { file in
+      let (count, faults) = try file.inspect()
+      let lines = faults.failure(in: file.name).description.split(separator: "\n").map(String.init)
+      #expect(count == 3 && lines.count == 3 && lines[2] == "nothing was submitted", "\(lines)")
+      #expect(lines[0].contains(":2: the line is longer than 65536 bytes") && lines[1].contains(":4: "), "\(lines)")
+      // The place after it is right too.
+      var places: [LineReader.Position] = []
+      try await file.forEachBatch(skippingFaulty: true) { batch, place in
+        #expect(batch.map(\.number) == [1, 3, 5])
+        places.append(place)
+        return true
+      }
+      let size = try Data(contentsOf: URL(fileURLWithPath: file.path)).count
+      #expect(places.map(\.offset) == [UInt64(size + 1)])
     }
+  }
+
+  @Test func aLineWithoutEndEndsTheReading() throws {
+    let file = try SubmissionFile(path: "/dev/zero")
+    let failure = #expect(throws: CommandFailure.self) { _ = try file.inspect() }
+    #expect(failure?.description.contains(":1: the line does not end within") == true)
+    #expect(failure?.description.hasSuffix("nothing was submitted") == true)
   }
 
   @Test func batchesHoldEveryLineOnceAndInOrder() async throws {

@@ -225,6 +225,22 @@ import Testing
     #expect(rows.allSatisfy { $0.state == "alive" })
   }
 
+  @Test(.timeLimit(.minutes(3))) func serversOfDevThatDieAreStartedAgain() async throws {
+    let cluster = try cluster()
+    for server in [\DevCluster.ServerPids.redis, \.metadata] {
+      let before = try #require(try cluster.serverPids()[keyPath: server])
+      #expect(kill(before, SIGKILL) == 0)
+      while try cluster.serverPids()[keyPath: server] == before {
+        // no event: the file of another process is what says that it is there again
+        try await Task.sleep(for: .milliseconds(200))
+      }
+      while try await cluster.sluice("doctor", "--quiet").status != .exited(0) {
+        // no event: other processes do the work, and commands are all that this test sees of them
+        try await Task.sleep(for: .milliseconds(200))
+      }
+    }
+  }
+
   /// Waits until no job is left, children of children included.
   private func settle(_ cluster: DevCluster) async throws {
     struct Stats: Decodable { let unfinished: Int }

@@ -84,6 +84,18 @@ final class DevCluster: Sendable {
     return variables
   }
 
+  struct ServerPids: Decodable {
+    let redis: Int32?
+    let metadata: Int32?
+  }
+
+  /// As the facts say now; nil for one that does not run.
+  func serverPids() throws -> ServerPids {
+    struct Now: Decodable { let pids: ServerPids }
+    let data = try Data(contentsOf: URL(fileURLWithPath: "\(directory)/state/demo.json"))
+    return try JSONDecoder().decode(Now.self, from: data).pids
+  }
+
   func redisPort() throws -> Int {
     guard let url = environment["SLUICE_REDIS_URL"].flatMap(URL.init(string:)), let port = url.port else {
       throw CommandError("the environment of sluice dev names no Redis")

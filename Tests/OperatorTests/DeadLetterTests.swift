@@ -26,9 +26,14 @@ struct DeadLetterTests {
       let first = try await installation.sluice("dead", "list", "--limit", "2", "-o", "json").json([Row].self)
       #expect(first.map(\.id) == Array(jobs.prefix(2)))
       let people = try await installation.sluice("dead", "list", "--limit", "2")
-      #expect(people.errors.contains("dead list --after \(jobs[1])"), "\(people)")
+      #expect(people.errors.contains("sluice dead list --limit 2 --after \(jobs[1])"), "\(people)")
       let rest = try await installation.sluice("dead", "list", "--after", "\(jobs[1])", "-o", "json").json([Row].self)
       #expect(rest.map(\.id) == [jobs[2]])
+      let last = try await installation.sluice("dead", "list", "--limit", "1", "--after", "\(jobs[1])")
+      #expect(last.errors.isEmpty, "there is no next page: \(last)")
+      let newest = try await installation.sluice("job", "list", "--limit", "1", "--after", "\(jobs[2])")
+      #expect(newest.text.contains(" \(jobs[1])  ") || newest.text.contains("\n\(jobs[1]) "), "\(newest)")
+      #expect(newest.errors.contains("sluice job list --limit 1 --after \(jobs[1])"), "\(newest)")
     }
   }
 
@@ -79,6 +84,18 @@ struct DeadLetterTests {
       let stored = try await installation.metadata.read { try await $0.job(id: job) }
       #expect(stored.state == .cancelled && stored.error?.contains("the table is gone") == true)
       #expect(try await installation.audited("dead discard") == 1)
+    }
+  }
+
+  @Test func allOfALaneArePutAside() async throws {
+    try await Installation.run { installation in
+      for role in ["a", "b"] { _ = try await installation.discard(role) }
+      let none = try await installation.sluice("dead", "discard", "--all", "--lane", "prod/governance")
+      #expect(none.text == "0 dead letters are put aside\n", "\(none)")
+      let all = try await installation.sluice("dead", "discard", "--all", "--reason", "gone")
+      #expect(all.text == "2 dead letters are put aside\n", "\(all)")
+      #expect(try await installation.sluice("dead", "list", "-o", "json").text == "[]\n")
+      #expect(try await installation.audited("dead discard") == 2)
     }
   }
 

@@ -162,11 +162,11 @@ struct DoctorTests {
   }
 
   @Test func deadLetters() async throws {
-    try await Self.expect("warning", "dead letters", "1 jobs were discarded") { _ = try await $0.discard() }
+    try await Self.expect("warning", "dead letters", "1 job was discarded") { _ = try await $0.discard() }
   }
 
   @Test func anOutboxThatNobodyEmpties() async throws {
-    try await Self.expect("error", "outbox", "1 jobs are not in Redis yet") { installation in
+    try await Self.expect("error", "outbox", "1 job is not in Redis yet") { installation in
       let job = try await installation.submit()
       try await installation.execute(
         "update job set created_at = now() - interval '1 hour', scheduled_at = now() - interval '1 hour' where id = \(job)"

@@ -99,6 +99,15 @@ extension Installation {
     try await run(words, changes)
   }
 
+  /// Begins a command, to be ended by a signal.
+  ///
+  /// - Returns: the process, and the file of its standard error.
+  func begin(_ words: String...) async throws -> (ManagedProcess, errors: String) {
+    let errors = "\(directory)/errors-\(UUID().uuidString)"
+    let launch = Launch(Self.executable, words, environment: try await environment, logFile: errors)
+    return (try await ManagedProcess.start(launch), errors)
+  }
+
   func run(_ words: [String], _ changes: [String: String] = [:]) async throws -> Answer {
     let errors = "\(directory)/errors-\(UUID().uuidString)"
     let launch = Launch(
@@ -177,11 +186,14 @@ extension Installation {
   }
 
   /// Claims the jobs of a lease, and settles them in both places.
-  func settle(_ lease: Lease, _ outcome: JobResult.Outcome, error: String? = nil, remedy: String? = nil) async throws {
+  func settle(
+    _ lease: Lease, _ outcome: JobResult.Outcome, error: String? = nil, remedy: String? = nil, result: String? = nil
+  ) async throws {
     try await metadata.transaction { session in
       _ = try await session.claim(lease.jobs, fence: lease.fence, worker: lease.worker)
       try await session.settle(
-        lease.jobs.map { JobResult(id: $0, outcome: outcome, error: error, remedy: remedy) }, fence: lease.fence)
+        lease.jobs.map { JobResult(id: $0, outcome: outcome, error: error, remedy: remedy, result: result) },
+        fence: lease.fence)
     }
     let settlement: Settlement =
       switch outcome {

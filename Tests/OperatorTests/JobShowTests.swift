@@ -10,6 +10,7 @@ struct JobShowTests {
   private struct Shown: Decodable {
     struct Attempt: Decodable { let attempt: Int, outcome: String, worker: String, error: String? }
     let state: String
+    let attempt: Int
     let why: String?
     let waitsFor: [String]
     let attempts: [Attempt]
@@ -86,7 +87,9 @@ struct JobShowTests {
   }
 
   @Test func aBusyLaneWithWhoAndHowManyAhead() async throws {
-    try await Self.expect(["lane_busy", "turn"], "its lane is busy with 1 jobs on w-9 for 0s; 1 jobs of its lane") {
+    try await Self.expect(
+      ["lane_busy", "turn"], "its lane is busy with 1 job on w-9 for 0s; 1 job of its lane comes first"
+    ) {
       for role in ["a", "b"] { _ = try await $0.submit(role) }
       let job = try await $0.enqueue("c")
       _ = try await $0.lease("w-9", limit: 1)
@@ -165,7 +168,7 @@ struct JobShowTests {
   }
 
   @Test func aConnectionWithAsManyLanesInWorkAsItMayHave() async throws {
-    try await Self.expect(["connection_full", "turn"], "1 lanes of its connection are in work, and 1 may be") {
+    try await Self.expect(["connection_full", "turn"], "1 lane of its connection is in work, and 1 may be") {
       let lane = LaneID(connection: $0.connection.id, lane: 900)
       _ = try await $0.queue.enqueue(
         [QueuedJob(number: 900, lane: lane, jobClass: .revoke, kind: .revoke)], epoch: Installation.epoch)
@@ -236,6 +239,7 @@ struct JobShowTests {
         try await $0.claim(lease.jobs, fence: lease.fence, worker: lease.worker)
       }
       let running = try await Self.show(job, installation)
+      #expect(running.attempt == 1)
       #expect(running.waitsFor.isEmpty && running.why?.contains("it runs on w-9") == true)
       try await installation.settle(lease, .completed)
       let finished = try await Self.show(job, installation)

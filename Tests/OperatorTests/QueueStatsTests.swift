@@ -15,7 +15,9 @@ struct QueueStatsTests {
   private struct LaneRow: Decodable {
     let lane: String, laneId: Int64, waiting, leased, parked, dead: Int, worker: String?, phase: String
   }
-  private struct ConnectionRow: Decodable { let connection, phase: String, waiting, parked, lanesInWork: Int }
+  private struct ConnectionRow: Decodable {
+    let connection, phase: String, waiting, leased, parked, dead, lanesInWork: Int
+  }
 
   private static func rows<Row: Decodable>(_ by: String, _ installation: Installation) async throws -> [Row] {
     try await installation.sluice("queue", "stats", "--by", by, "-o", "json").json()
@@ -55,6 +57,7 @@ struct QueueStatsTests {
       let connections: [ConnectionRow] = try await Self.rows("connection", installation)
       #expect(connections.map(\.connection) == ["prod"] && connections[0].waiting == 2)
       #expect(connections[0].lanesInWork == 1 && connections[0].phase == "open")
+      #expect(connections[0].leased == 1 && connections[0].dead == 1)
     }
   }
 
@@ -153,6 +156,23 @@ struct QueueStatsTests {
       #expect(rest.map(\.lane) == ["prod/d00003", "prod/d00004", "prod/d00005"])
       let people = try await installation.sluice("queue", "stats", "--by", "lane", "--limit", "2")
       #expect(people.errors.contains("--after \(first[1].laneId)"), "\(people)")
+    }
+  }
+
+  @Test func withoutTheMetadataDatabaseWhatRedisKnowsIsTold() async throws {
+    struct Answer: Decodable { let waiting: Int, dead: Int?, paused: Bool }
+    let away = ["SLUICE_METADATA_URL": "postgres://x@127.0.0.1:1/d"]
+    try await Installation.run { installation in
+      _ = try await installation.enqueue()
+      let run = try await installation.sluice("queue", "stats", "-o", "json", changes: away)
+      #expect(run.status == .exited(69) && run.errors.contains("what the ledger knows is not told"), "\(run)")
+      let answer = try run.json(Answer.self)
+      #expect(answer.waiting == 1 && answer.dead == nil && !answer.paused)
+      _ = try await installation.lease("w-1")
+      let workers = try await installation.sluice("worker", "list", changes: away)
+      #expect(workers.status == .exited(69) && workers.text.contains("w-1"), "\(workers)")
+      let lanes = try await installation.sluice("queue", "stats", "--by", "lane", changes: away)
+      #expect(lanes.status == .exited(69) && lanes.text.isEmpty, "\(lanes)")
     }
   }
 

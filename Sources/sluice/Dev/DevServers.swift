@@ -87,6 +87,34 @@ struct DevServers: Sendable {
     }
   }
 
+  /// Between two looks whether a server runs.
+  private static let watchInterval: Duration = .seconds(1)
+
+  /// Starts again whichever server ends, until the task is cancelled.
+  func keepAlive(_ logger: Logger, onChange: @Sendable () async throws -> Void) async throws {
+    while true {
+      try await Task.sleep(for: Self.watchInterval)
+      if await redis.pid == nil { try await restart("Redis", logger, onChange) { try await redis.start() } }
+      if await metadata.pid == nil {
+        try await restart("PostgreSQL of the metadata database", logger, onChange) { try await metadata.start() }
+      }
+      if await target.pid == nil {
+        try await restart("PostgreSQL of the Lakebase instance", logger, onChange) { try await target.start() }
+      }
+    }
+  }
+
+  private func restart(
+    _ name: String, _ logger: Logger, _ onChange: () async throws -> Void, _ start: () async throws -> Void
+  ) async throws {
+    logger.warning("\(name) ended and is started again")
+    do { try await start() } catch let error as LocalServersError {
+      // What a killed server left behind goes in a moment: the next look tries again.
+      return logger.warning("\(name) does not start", metadata: ["error": "\(error)"])
+    }
+    try await onChange()
+  }
+
   /// In the order in which they depend on each other.
   func stop() async {
     await workspace.shutDown()

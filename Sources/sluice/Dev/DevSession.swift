@@ -67,9 +67,18 @@ struct DevSession: Sendable {
       environment: variables.merging(childSettings) { $1 },
       logger: logger, onChange: { try await writeFacts(servers, $0) })
     do {
-      try await processes.run(workers: workers) {
-        if isDemo { try await register(servers, variables) }
-        try await announce(servers, variables, processes)
+      try await withThrowingTaskGroup(of: Void.self) { group in
+        group.addTask {
+          try await processes.run(workers: workers) {
+            if isDemo { try await register(servers, variables) }
+            try await announce(servers, variables, processes)
+          }
+        }
+        group.addTask {
+          try await servers.keepAlive(logger) { try await writeFacts(servers, await processes.pids) }
+        }
+        _ = try await group.next()
+        group.cancelAll()
       }
       await processes.stop()
     } catch {

@@ -27,7 +27,9 @@ struct ClusterExamination {
   }
 
   static func outbox(_ waiting: NotEnqueued) -> Finding {
-    let words = "\(waiting.count) jobs are not in Redis yet, the oldest for \(DurationText.rounded(waiting.oldestAge))"
+    let words =
+      Counted.text(waiting.count, "job is", "jobs are")
+      + " not in Redis yet, the oldest for \(DurationText.rounded(waiting.oldestAge))"
     if let since = waiting.fullSince {
       return .warning(
         "outbox", "\(words): as many jobs wait in Redis as may, since \(since)",
@@ -50,9 +52,9 @@ struct ClusterExamination {
 
   static func deadLetters(_ dead: DeadLetterCount) -> Finding {
     if dead.count == 0 { return .ok("dead letters", "none") }
-    let count = dead.isLimited ? "\(dead.count) or more" : "\(dead.count)"
+    let count = dead.isLimited ? "\(dead.count) jobs or more were" : Counted.text(dead.count, "job was", "jobs were")
     return .warning(
-      "dead letters", "\(count) jobs were discarded: what they stood for is not done",
+      "dead letters", "\(count) discarded: what they stood for has not been done since",
       remedy: "see why with: sluice dead list; then: sluice dead retry ID")
   }
 

@@ -49,7 +49,13 @@ struct DeadList: AsyncParsableCommand {
       if common.output.form != .jsonl {
         try common.output.list(records, columns: Self.columns, empty: "there are no dead letters")
       }
-      if shown == limit { common.output.note("for the next page: sluice dead list --after \(last)") }
+      let (laneID, end) = (lane, last)
+      if shown == limit,
+        try await metadata.read({ try await !$0.deadLetters(lane: laneID, after: end, limit: 1).isEmpty })
+      {
+        let place = self.lane.map { " --lane \($0)" } ?? ""
+        common.output.note("for the next page: sluice dead list\(place) --limit \(limit) --after \(last)")
+      }
     }
   }
 }
@@ -124,20 +130,55 @@ struct DeadRetry: AsyncParsableCommand {
 
 struct DeadDiscard: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "discard", abstract: "Puts a dead letter aside: it does not run, and goes as other finished jobs do.",
+    commandName: "discard", abstract: "Puts dead letters aside: they do not run, and go as other finished jobs do.",
     discussion: "Example: sluice dead discard 17 --reason 'the table is gone'")
 
-  @Argument(help: "The job's number.") var id: Int64
+  @Argument(help: "The job's number.") var id: Int64?
+  @Flag(help: "All of them.") var all = false
+  @Option(help: .init("With --all, only those of this lane.", valueName: "lane")) var lane: String?
   @Option(help: .init("Why; kept in the audit trail and with the job.", valueName: "text")) var reason: String?
   @OptionGroup var common: CommonOptions
 
+  func validate() throws {
+    if (id == nil) != all { throw ValidationError("Give the number of a job, or --all.") }
+    if lane != nil && !all { throw ValidationError("--lane is for --all.") }
+  }
+
   func run() async throws {
     try await common.settingOptions.withMetadata { metadata, _ in
+      guard let id else { return try await discardAll(metadata) }
       let job = try await metadata.transaction { session in
         try await session.discardDeadLetter(id: id, actor: Operator.name, reason: reason)
         return try await session.jobRecord(id: id)
       }
       try common.output.done("job \(id) is put aside", job)
     }
+  }
+
+  /// In transactions of a bounded number each; what somebody else retries or discards meanwhile is his.
+  private func discardAll(_ metadata: MetadataDatabase) async throws {
+    var lane: Int64?
+    if let name = self.lane { lane = try await metadata.read { try await $0.lane(named: name).lane.id } }
+    let (laneID, reason) = (lane, self.reason)
+    var (count, last) = (0, Int64(0))
+    while true {
+      let start = last
+      let (page, done) = try await metadata.transaction { session in
+        let page = try await session.deadLetters(lane: laneID, after: start, limit: MetadataSession.retryLimit)
+        var done = 0
+        for job in page {
+          do {
+            try await session.discardDeadLetter(id: job.id, actor: Operator.name, reason: reason)
+            done += 1
+          } catch let error as MetadataError where error.code == .refused || error.code == .notFound { continue }
+        }
+        return (page, done)
+      }
+      count += done
+      guard page.count == MetadataSession.retryLimit, let next = page.last?.id else { break }
+      last = next
+    }
+    try common.output.done(
+      Counted.text(count, "dead letter is", "dead letters are") + " put aside", ["discarded": .count(count)])
   }
 }

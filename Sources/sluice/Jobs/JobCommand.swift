@@ -21,6 +21,7 @@ struct JobList: AsyncParsableCommand {
   var lane: String?
   @Option(help: "sync, subscribe, revoke or evaluate.") var kind: JobKind?
   @Option(help: "How many at most.") var limit = 100
+  @Option(help: .init("Only those with a smaller number: the next page.", valueName: "id")) var after: Int64?
   @OptionGroup var common: CommonOptions
 
   /// Jobs that are read at once.
@@ -37,7 +38,7 @@ struct JobList: AsyncParsableCommand {
       let filter = MetadataSession.JobFilter(state: state, lane: lane, kind: kind)
       var jobs: [Job] = []
       while jobs.count < limit {
-        let (before, size) = (jobs.last?.id ?? .max, min(Self.pageSize, limit - jobs.count))
+        let (before, size) = (jobs.last?.id ?? after ?? .max, min(Self.pageSize, limit - jobs.count))
         let page = try await metadata.read { session in
           try await session.jobs(filter, before: before, limit: size)
         }
@@ -50,6 +51,15 @@ struct JobList: AsyncParsableCommand {
         jobs.map { $0.record(names) },
         columns: ["id", "kind", "class", "state", "lane", "about", "attempt", "created_at", "error"],
         empty: "there are no such jobs")
+      if jobs.count == limit, let last = jobs.last,
+        try await metadata.read({ try await !$0.jobs(filter, before: last.id, limit: 1).isEmpty })
+      {
+        let words = [
+          "sluice job list", state.map { "--state \($0.rawValue)" }, self.lane.map { "--lane \($0)" },
+          kind.map { "--kind \($0.rawValue)" }, "--limit \(limit)", "--after \(last.id)",
+        ]
+        common.output.note("for the next page: " + words.compactMap(\.self).joined(separator: " "))
+      }
     }
   }
 }
@@ -93,9 +103,10 @@ struct JobWaitCommand: AsyncParsableCommand {
   @OptionGroup var common: CommonOptions
 
   func run() async throws {
-    try await common.settingOptions.withMetadata { metadata, _ in
+    try await common.settingOptions.withMetadata { metadata, settings in
       _ = try await metadata.read { try await $0.job(id: id) }
-      let outcome = try await JobWait(metadata: metadata).run([id], timeout: timeout)
+      let whereabouts = JobWhereabouts(settings: settings, metadata: metadata)
+      let outcome = try await JobWait(whereabouts: whereabouts, output: common.output).run([id], timeout: timeout)
       try common.output.item(try await metadata.read { try await $0.jobRecord(id: id) })
       try outcome.requireSuccess()
     }

@@ -6,7 +6,8 @@ extension Job {
       "id": .integer(id), "kind": .text(kind.rawValue), "class": .text(jobClass.name), "state": .text(state.rawValue),
       "connection": .text(connection), "lane": .text(laneName), "lane_id": .integer(lane.id),
       "about": .text(scope.summary(names)), "scope": .record(scope.record(names)), "parent": .optional(parent),
-      "coalesced": .count(coalesced), "attempt": .count(attempt), "max_attempts": .count(maxAttempts),
+      "coalesced": .count(coalesced), "attempt": .count(state == .running ? attempt + 1 : attempt),
+      "max_attempts": .count(maxAttempts),
       "stalls": .count(stalls), "enqueued": .bool(isEnqueued), "created_at": .text(createdAt),
       "scheduled_at": .text(scheduledAt), "started_at": .optional(startedAt), "finished_at": .optional(finishedAt),
       "worker": .optional(worker), "error": .optional(error), "remedy": .optional(remedy),
@@ -21,7 +22,8 @@ extension Job {
     guard case .record(let result) = OutputValue.parsed(json: result) else { return parts.joined(separator: "; ") }
     for (name, title) in [("notes", "note"), ("warnings", "warning"), ("residual_access", "residual access")] {
       guard case .list(let values)? = result[name] else { continue }
-      parts += values.map { "\(title): \($0.cell)" }
+      // What a warning says may be the error, which stands there already.
+      parts += values.map(\.cell).filter { error?.contains($0) != true }.map { "\(title): \($0)" }
     }
     return parts.joined(separator: "; ")
   }

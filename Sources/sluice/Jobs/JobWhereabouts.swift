@@ -4,7 +4,7 @@ import Metadata
 import Redis
 
 /// Why a job is not running: from the ledger, and from the queue where that knows more.
-struct JobWhereabouts {
+struct JobWhereabouts: Sendable {
   let settings: Settings
   let metadata: MetadataDatabase
 
@@ -23,6 +23,20 @@ struct JobWhereabouts {
       + (job.isEnqueued
         ? try await inQueue(job, rules, trouble: reasons.isEmpty ? target.stateReason : nil)
         : try await notEnqueued(job, rules))
+  }
+
+  /// How long a wait is held up to say what it waits for.
+  private static let briefly: Duration = .seconds(2)
+
+  /// What a job waits for, for somebody who waits for it too: words that change with it, and a sentence. Nil for one
+  /// that has finished, or if it cannot be found out in a moment.
+  func briefly(of id: Int64) async throws -> (codes: [String], text: String)? {
+    let job = try await metadata.read { try await $0.job(id: id) }
+    do {
+      let found = try await within(Self.briefly, "looking for job \(id)") { try await reasons(for: job) }
+      guard let text = Self.text(of: found, for: job) else { return nil }
+      return (["\(id)", job.state.rawValue] + found.map(\.code), text)
+    } catch is CommandFailure { return nil }
   }
 
   /// `why` for people; nil once the job has finished.

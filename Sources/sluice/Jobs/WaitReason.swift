@@ -65,11 +65,14 @@ enum WaitReason: Sendable, Equatable {
     case .connectionTried(let lane?): "its connection is being tried with a batch of lane \(lane)"
     case .laneParked(let rest): "its lane is parked and tried again \(Self.until(rest, now))"
     case .laneBusy(let worker, let since, let jobs):
-      "its lane is busy with \(jobs.map { "\($0) jobs on " } ?? "")\(worker) for \(DurationText.rounded(since))"
+      "its lane is busy with \(jobs.map { Counted.text($0, "job") + " on " } ?? "")\(worker) for \(DurationText.rounded(since))"
     case .connectionFull(let inWork, let most):
-      "\(inWork) lanes of its connection are in work, and \(most) may be: see sluice queue tune"
+      Counted.text(inWork, "lane")
+        + " of its connection \(inWork == 1 ? "is" : "are") in work, and \(most) may be: see sluice queue tune"
     case .turn(let place):
-      place == 1 ? "it is the next of its lane" : "\(place - 1) jobs of its lane come first"
+      place == 1
+        ? "it is the next of its lane"
+        : Counted.text(place - 1, "job") + " of its lane \(place == 2 ? "comes" : "come") first"
     }
   }
 

@@ -37,7 +37,7 @@ struct Output: Sendable {
     switch form {
     case .table where records.isEmpty: note(empty)
     case .table: try print(lines: Table(records, columns: columns).lines)
-    case .json: try write(json(records, pretty: true) + "\n")
+    case .json: try write(records.isEmpty ? "[]\n" : json(records, pretty: true) + "\n")
     case .jsonl: for record in records { try write(json(record, pretty: false) + "\n") }
     }
   }

@@ -8,7 +8,7 @@ enum OutputValue: Sendable, Equatable {
   case integer(Int64)
   case number(Double)
   case bool(Bool)
-  /// Seconds in JSON; `90s` in a table.
+  /// Seconds, also in a table: `90s`, `1.5s`.
   case duration(Duration)
   case list([OutputValue])
   case record(OutputRecord)
@@ -16,6 +16,7 @@ enum OutputValue: Sendable, Equatable {
   static func optional(_ text: String?) -> OutputValue { text.map(OutputValue.text) ?? .null }
   static func optional(_ value: Int64?) -> OutputValue { value.map(OutputValue.integer) ?? .null }
   static func optional(_ value: Duration?) -> OutputValue { value.map(OutputValue.duration) ?? .null }
+  static func optional(_ count: Int?) -> OutputValue { optional(count.map(Int64.init)) }
   static func count(_ value: Int) -> OutputValue { .integer(Int64(value)) }
   static func texts(_ texts: some Sequence<String>) -> OutputValue { .list(texts.map(OutputValue.text)) }
 
@@ -37,7 +38,7 @@ enum OutputValue: Sendable, Equatable {
     case .integer(let value): "\(value)"
     case .number(let value): value.formatted(.number.precision(.fractionLength(0...1)).grouping(.never))
     case .bool(let value): value ? "yes" : "no"
-    case .duration(let duration): DurationText.format(duration)
+    case .duration(let duration): OutputValue.number(duration.inSeconds).cell + "s"
     case .list(let values): values.map(\.cell).joined(separator: ", ")
     case .record(let record): record.fields.map { "\($0.name)=\($0.value.cell)" }.joined(separator: " ")
     }
@@ -70,7 +71,8 @@ extension OutputValue: Encodable {
     case .null: try container.encodeNil()
     case .text(let text): try container.encode(text)
     case .integer(let value): try container.encode(value)
-    case .number(let value): try container.encode(value)
+    // Of a rate nobody wants fifteen digits.
+    case .number(let value): try container.encode((value * 1000).rounded() / 1000)
     case .bool(let value): try container.encode(value)
     case .duration(let duration): try container.encode(duration.inSeconds)
     case .list(let values): try container.encode(values)

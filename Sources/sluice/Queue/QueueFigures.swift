@@ -7,37 +7,41 @@ struct QueueFigures {
   let metadata: MetadataDatabase
   let queue: LaneQueue
 
-  func summary() async throws -> OutputRecord {
+  /// - Parameter metadata: nil if it cannot be reached: what only the ledger knows is null then.
+  static func summary(_ metadata: MetadataDatabase?, _ queue: LaneQueue) async throws -> OutputRecord {
     // The ledger before the queue: a job on its way from one to the other is seen twice rather than not at all.
-    let (waiting, unfinished, ages, dead, rules) = try await metadata.read { session in
+    let known = try await metadata?.read { session in
       (
-        try await session.notEnqueued(),
-        try await session.unfinishedCount(), try await session.oldestAges(),
-        try await session.deadLetterCount(), try await session.queueRules()
+        waiting: try await session.notEnqueued(), unfinished: try await session.unfinishedCount(),
+        ages: try await session.oldestAges(), dead: try await session.deadLetterCount(),
+        rules: try await session.queueRules()
       )
     }
     let stats = try await queue.stats()
     let inRedis: OutputRecord = [
       "waiting": .count(stats.waitingTotal), "waiting_revoke": .count(stats.waiting[.revoke] ?? 0),
       "waiting_interactive": .count(stats.waiting[.interactive] ?? 0),
-      "waiting_bulk": .count(stats.waiting[.bulk] ?? 0), "oldest_age": .optional(ages.values.max()),
+      "waiting_bulk": .count(stats.waiting[.bulk] ?? 0), "oldest_age": .optional(known?.ages.values.max()),
       "leased": .count(stats.leased), "delayed": .count(stats.delayed), "parked": .count(stats.parked),
       "parked_connections": .count(stats.phases.count), "lanes": .count(stats.laneCount),
       "leases": .count(stats.leaseCount),
     ]
     let inLedger: OutputRecord = [
-      "not_enqueued": .count(waiting.count), "full_since": .optional(waiting.fullSince),
-      "full_connections": .count(waiting.fullConnections),
-      "unfinished": .count(unfinished), "dead": .count(dead.count),
+      "not_enqueued": .optional(known?.waiting.count), "full_since": .optional(known?.waiting.fullSince),
+      "full_connections": .optional(known?.waiting.fullConnections),
+      "unfinished": .optional(known?.unfinished), "dead": .optional(known?.dead.count),
     ]
-    return inRedis.adding(inLedger).adding(Self.rules(rules)).adding(Self.rates(stats)).adding(Self.totals(stats))
+    return inRedis.adding(inLedger).adding(rules(known?.rules, stats.rules)).adding(rates(stats)).adding(totals(stats))
   }
 
-  private static func rules(_ rules: StoredQueueRules) -> OutputRecord {
+  /// What Redis has of the rules stands for them where the truth cannot be read.
+  private static func rules(_ rules: StoredQueueRules?, _ copy: QueueRules) -> OutputRecord {
     [
-      "paused": .bool(rules.pause != nil), "paused_since": .optional(rules.pause?.since),
-      "paused_by": .optional(rules.pause?.by),
-      "paused_lanes": .count(rules.lanes.values.count { $0.pause != nil }), "max_lanes": .count(rules.mostLanes),
+      "paused": .bool(rules.map { $0.pause != nil } ?? copy.isPaused), "paused_since": .optional(rules?.pause?.since),
+      "paused_by": .optional(rules?.pause?.by),
+      "paused_lanes": .count(
+        rules?.lanes.values.count { $0.pause != nil } ?? copy.lanes.values.count { $0.isPaused }),
+      "max_lanes": .count(rules?.mostLanes ?? copy.mostLanes),
     ]
   }
 
@@ -59,41 +63,47 @@ struct QueueFigures {
   }
 
   /// A row a kind, all of them.
-  func kinds() async throws -> [OutputRecord] {
-    let (dead, outbox) = try await metadata.read { session in
-      (try await session.deadLettersByLaneAndKind(), try await session.outboxByKind())
+  static func kinds(_ metadata: MetadataDatabase?, _ queue: LaneQueue) async throws -> [OutputRecord] {
+    let known = try await metadata?.read { session in
+      (dead: try await session.deadLettersByLaneAndKind(), outbox: try await session.outboxByKind())
     }
     let stats = try await queue.stats()
     return JobKind.allCases.map { kind in
       let depth = stats.kinds[kind]
       return [
         "kind": .text(kind.rawValue), "waiting": .count(depth?.waiting ?? 0), "leased": .count(depth?.leased ?? 0),
-        "delayed": .count(depth?.delayed ?? 0), "not_enqueued": .count(outbox[kind] ?? 0),
-        "dead": .count(dead.filter { $0.kind == kind }.reduce(0) { $0 + $1.count }),
+        "delayed": .count(depth?.delayed ?? 0), "not_enqueued": .optional(known.map { $0.outbox[kind] ?? 0 }),
+        "dead": .optional(known?.dead.filter { $0.kind == kind }.reduce(0) { $0 + $1.count }),
       ]
     }
   }
 
-  /// A row a connection that is not deleted. Governance lanes, which no instance holds up, count for none.
+  /// A row a connection that is not deleted. Governance lanes, which no instance holds up, count for none,
+  /// but for their dead letters.
   func connections() async throws -> [OutputRecord] {
-    let (known, ages, rules, full) = try await metadata.read { session in
+    let (known, ages, rules, dead, full) = try await metadata.read { session in
       (
         try await session.connections(), try await session.oldestAges(), try await session.queueRules(),
-        try await session.fullConnections()
+        try await session.deadLettersByLaneAndKind(), try await session.fullConnections()
       )
     }
+    let leases = Dictionary(grouping: try await queue.stats().leases, by: \.lane.connection)
     let depths = try await queue.states(ofConnections: known.map(\.id))
     return zip(known, depths).map { target, depth in
       let rule = rules.connections[target.id]
-      return [
+      let leased = (leases[target.id] ?? []).reduce(0) { $0 + $1.jobs }
+      let letters = dead.filter { $0.connection == target.id }.reduce(0) { $0 + $1.count }
+      let load: OutputRecord = [
         "connection": .text(target.name), "state": .text(target.state.rawValue), "waiting": .count(depth.waiting),
+        "oldest_age": .optional(ages[target.id]), "leased": .count(leased), "dead": .count(letters),
+        "lanes_in_work": .count(depth.lanesInWork), "max_lanes": .count(rule?.mostLanes ?? rules.mostLanes),
+        "weight": .count(rule?.weight ?? 1), "paused": .bool(rules.pause != nil),
+      ]
+      return load.adding([
         "parked": .count(depth.phase == nil ? 0 : depth.waiting), "phase": .text(Self.word(depth.phase)),
         "tried_in": .optional(Self.triedIn(depth.phase)), "reason": .optional(target.stateReason),
-        "paused": .bool(rules.pause != nil),
-        "oldest_age": .optional(ages[target.id]), "lanes_in_work": .count(depth.lanesInWork),
-        "max_lanes": .count(rule?.mostLanes ?? rules.mostLanes), "weight": .count(rule?.weight ?? 1),
         "full_since": .optional(full[target.id]),
-      ]
+      ])
     }
   }
 

@@ -16,6 +16,9 @@ struct QueueStatsCommand: AsyncParsableCommand {
       --by lane lists lanes with unfinished jobs, dead letters or rules of their own, page by page: with -o jsonl each \
       page is written as it is read.
 
+      If the metadata database cannot be reached, the figures of Redis are told, in all and by kind, before the command \
+      fails; the ledger's are empty then.
+
       Example: sluice queue stats --by lane --limit 100 -o json
       """)
 
@@ -30,15 +33,15 @@ struct QueueStatsCommand: AsyncParsableCommand {
   }
 
   func run() async throws {
-    try await common.settingOptions.withMetadata(requiring: [.redisURL]) { metadata, settings in
+    let isOfRedis = by == nil || by == .kind
+    try await common.settingOptions.withMetadata(requiring: [.redisURL], elseWithout: isOfRedis) { metadata, settings in
       try await settings.withQueue { queue in
+        if by == nil { return try common.output.item(await QueueFigures.summary(metadata, queue)) }
+        if by == .kind { return try common.output.list(await QueueFigures.kinds(metadata, queue)) }
+        guard let metadata else { return }
         let figures = QueueFigures(metadata: metadata, queue: queue)
-        switch by {
-        case .lane: try await showLanes(figures, metadata)
-        case .connection: try common.output.list(await figures.connections(), empty: "there are no connections")
-        case .kind: try common.output.list(await figures.kinds())
-        case nil: try common.output.item(await figures.summary())
-        }
+        if by == .lane { return try await showLanes(figures, metadata) }
+        try common.output.list(await figures.connections(), empty: "there are no connections")
       }
     }
   }
@@ -70,6 +73,8 @@ struct QueueStatsCommand: AsyncParsableCommand {
       try common.output.list(
         records, columns: columns, empty: "no lane has unfinished jobs, dead letters or rules of its own")
     }
-    if let last, shown == limit { common.output.note("for the next page: --after \(last.lane)") }
+    if let last, shown == limit, try await !figures.lanes(after: last, limit: 1).records.isEmpty {
+      common.output.note("for the next page: sluice queue stats --by lane --limit \(shown) --after \(last.lane)")
+    }
   }
 }

@@ -7,8 +7,9 @@ struct QueueTune: AsyncParsableCommand {
     discussion: """
       Weights are shares of the turns: a connection of weight 3 gets three times the jobs of one of weight 1 while both \
       have work, and so do the lanes of one connection among themselves. --max-lanes bounds how many lanes of a \
-      connection are worked side by side; with --all it holds for every connection that has no number of its own, and \
-      `--max-lanes default` takes a connection's own number away. See what holds with: sluice queue stats --by connection
+      connection are worked side by side; revokes do not wait for the others, they may have as many lanes again. With \
+      --all it holds for every connection that has no number of its own, and `--max-lanes default` takes a \
+      connection's own number away. See what holds with: sluice queue stats --by connection
 
       Example: sluice queue tune --connection prod --weight 3 --max-lanes 8
       """)

@@ -32,6 +32,22 @@ extension SettingOptions {
   }
 }
 
+extension SettingOptions {
+  /// As above; but if the database cannot be reached and `isUseful`, `body` runs without it and tells what is known
+  /// elsewhere, and then the command fails all the same.
+  func withMetadata(
+    requiring required: [SettingKey], elseWithout isUseful: Bool,
+    _ body: (MetadataDatabase?, Settings) async throws -> Void
+  ) async throws {
+    do { try await withMetadata(requiring: required) { try await body($0, $1) } } catch
+      where isUseful && MetadataDatabase.isOutage(error)
+    {
+      try await body(nil, try settings(requiring: required))
+      throw CommandFailure(.unreachable, "what the ledger knows is not told: \(Ending.message(of: error))")
+    }
+  }
+}
+
 extension Settings {
   func metadataConfiguration() throws -> PostgresConfiguration {
     var configuration = try PostgresConfiguration(url: secret(.metadataURL), applicationName: "sluice")

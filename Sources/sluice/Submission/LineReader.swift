@@ -25,7 +25,12 @@ struct LineReader: Sequence, IteratorProtocol {
     var lineNumber = 0
   }
 
-  /// - Parameter lineLimit: the longest line in bytes; a longer one ends the reading with a failure.
+  /// Of a line that is too long, the bytes that are read to find its end; a longer one ends the reading with a failure.
+  private static let skipLimit = 1 << 23
+  /// The bytes of a line that is too long that were read and thrown away.
+  private var skipped = 0
+
+  /// - Parameter lineLimit: the longest line in bytes; of a longer one comes a part that is longer too.
   init(path: String, from start: Position = Position(), lineLimit: Int) throws {
     guard let handle = FileHandle(forReadingAtPath: path) else {
       throw CommandFailure.refused("cannot read \(path); check the path and its permissions")
@@ -52,19 +57,28 @@ struct LineReader: Sequence, IteratorProtocol {
         defer { buffer = Data() }
         return accept(buffer)
       }
-      guard buffer.count <= lineLimit else { return accept(buffer) }
+      if buffer.count > lineLimit {
+        // Its beginning stays, longer than what is allowed.
+        let surplus = buffer.count - lineLimit - 1
+        skipped += surplus
+        buffer = buffer.prefix(lineLimit + 1)
+        if skipped > Self.skipLimit { return fail(position.lineNumber + 1) }
+      }
       readMore()
     }
   }
 
   private mutating func accept(_ line: Data) -> Data? {
     position.lineNumber += 1
-    position.offset += UInt64(line.count) + 1
-    guard line.count <= lineLimit else {
-      failure = .refused("\(path):\(lineNumber): the line is longer than \(lineLimit) bytes")
-      return nil
-    }
+    position.offset += UInt64(line.count + skipped) + 1
+    skipped = 0
     return line.last == UInt8(ascii: "\r") ? line.dropLast() : line
+  }
+
+  private mutating func fail(_ number: Int) -> Data? {
+    failure = .refused(
+      "\(path):\(number): the line does not end within \(Self.skipLimit) bytes; nothing was submitted")
+    return nil
   }
 
   private mutating func readMore() {

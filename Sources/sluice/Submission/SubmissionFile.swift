@@ -5,8 +5,6 @@ import Platform
 
 /// A JSONL file of requests, read twice in bounded memory: all of it is checked before any of it is submitted.
 struct SubmissionFile: Sendable {
-  /// The longest line, in bytes.
-  static let lineLimit = 1 << 16
   /// Lines that are submitted by one set of statements.
   static let batchSize = 1000
 
@@ -67,7 +65,7 @@ struct SubmissionFile: Sendable {
     from start: LineReader.Position = .init(), skippingFaulty: Bool = false,
     _ body: ([(number: Int, line: SubmissionLine)], LineReader.Position) async throws -> Bool
   ) async throws {
-    var reader = try LineReader(path: path, from: start, lineLimit: Self.lineLimit)
+    var reader = try LineReader(path: path, from: start, lineLimit: SubmissionLine.limit)
     var batch: [(number: Int, line: SubmissionLine)] = []
     while let line = reader.next() {
       if Self.isBlank(line) { continue }
@@ -89,7 +87,7 @@ struct SubmissionFile: Sendable {
   }
 
   private func forEachLine(_ body: (Int, Data) throws -> Void) throws {
-    var reader = try LineReader(path: path, lineLimit: Self.lineLimit)
+    var reader = try LineReader(path: path, lineLimit: SubmissionLine.limit)
     while let line = reader.next() {
       if !Self.isBlank(line) { try body(reader.lineNumber, line) }
     }

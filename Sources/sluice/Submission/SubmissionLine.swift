@@ -22,7 +22,11 @@ enum SubmissionLine: Sendable {
     let description: String
   }
 
+  /// The longest line, in bytes.
+  static let limit = 1 << 16
+
   init(json line: Data) throws(Fault) {
+    if line.count > Self.limit { throw Fault(description: "the line is longer than \(Self.limit) bytes") }
     let fields = try Self.decode(line)
     guard let kind = fields.kind else { throw Fault(description: "\"kind\" is missing: sync, subscribe or revoke") }
     guard let path = fields.path else { throw Fault(description: "\"path\" is missing") }

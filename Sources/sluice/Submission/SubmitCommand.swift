@@ -32,7 +32,7 @@ struct SubmitCommand: AsyncParsableCommand {
     defer { file.discardCopy() }
     let (count, faults) = try file.inspect()
     if !faults.isEmpty { throw await complete(faults, of: file) }
-    try await common.settingOptions.withMetadata { metadata, _ in
+    try await common.settingOptions.withMetadata { metadata, settings in
       var waiting = waiting
       let deadline = waiting.timeout.map(Deadline.after)
       let jobs = try await BulkSubmission(file: file, metadata: metadata, total: count, deadline: deadline).run()
@@ -41,7 +41,7 @@ struct SubmitCommand: AsyncParsableCommand {
       try await waiting.conclude(
         "\(count) requests: \(new) new jobs, \(count - new) coalesced",
         ["requests": .count(count), "new": .count(new), "coalesced": .count(count - new)],
-        jobs: jobs.map(\.id), on: metadata, common.output)
+        jobs: jobs.map(\.id), on: metadata, settings, common.output)
     }
   }
 
@@ -82,12 +82,12 @@ struct SubmitSync: AsyncParsableCommand {
   @OptionGroup var common: CommonOptions
 
   func run() async throws {
-    try await common.settingOptions.withMetadata { metadata, _ in
+    try await common.settingOptions.withMetadata { metadata, settings in
       let job = try await metadata.transaction { session in
         try await session.submitSync(of: path, evenInactive: inactive)
       }
       job.warnIfQueueIsFull()
-      try await waiting.conclude("job \(job.id)", job.record, jobs: [job.id], on: metadata, common.output)
+      try await waiting.conclude("job \(job.id)", job.record, jobs: [job.id], on: metadata, settings, common.output)
     }
   }
 
@@ -163,7 +163,7 @@ struct SubmitOne {
   let common: CommonOptions
 
   func run() async throws {
-    try await common.settingOptions.withMetadata { metadata, _ in
+    try await common.settingOptions.withMetadata { metadata, settings in
       let job = try await metadata.transaction { session in
         let (resolved, faults) = try await session.resolve([request])
         if let fault = faults.values.first { throw fault }
@@ -174,7 +174,7 @@ struct SubmitOne {
       }
       // A revoke is handed over however full the queue is.
       if request.kind != .revoke { job.warnIfQueueIsFull() }
-      try await waiting.conclude("job \(job.id)", job.record, jobs: [job.id], on: metadata, common.output)
+      try await waiting.conclude("job \(job.id)", job.record, jobs: [job.id], on: metadata, settings, common.output)
     }
   }
 }

@@ -1,7 +1,6 @@
 import ArgumentParser
 import Metadata
 import Platform
-import Postgres
 
 /// Waiting for the outcome of jobs and of all that they submit.
 struct WaitOptions: ParsableArguments {
@@ -28,11 +27,13 @@ struct WaitOptions: ParsableArguments {
   ///
   /// - Throws: the exit status of an outcome that is not a success, after telling it.
   func conclude(
-    _ sentence: String, _ record: OutputRecord, jobs: [Int64], on metadata: MetadataDatabase, _ output: Output
+    _ sentence: String, _ record: OutputRecord, jobs: [Int64], on metadata: MetadataDatabase, _ settings: Settings,
+    _ output: Output
   ) async throws {
     guard wait else { return try output.done(sentence, record) }
     output.note("\(sentence); waiting")
-    let outcome = try await JobWait(metadata: metadata).run(jobs, timeout: timeout)
+    let whereabouts = JobWhereabouts(settings: settings, metadata: metadata)
+    let outcome = try await JobWait(whereabouts: whereabouts, output: output).run(jobs, timeout: timeout)
     var told = record
     told.fields += outcome.record(of: jobs).fields
     try output.done(([outcome.summary] + outcome.lines).joined(separator: "\n"), told)
@@ -47,6 +48,8 @@ struct WaitOutcome: Sendable {
   let told: [Job]
   let names: ScopeNames
   let hasTimedOut: Bool
+  /// Why the first of those that have not finished has not.
+  let why: String?
 
   var summary: String {
     let states = jobs.finished.sorted { $0.key.rawValue < $1.key.rawValue }.map { "\($0.value) \($0.key.rawValue)" }
@@ -87,100 +90,21 @@ struct WaitOutcome: Sendable {
   /// Throws the exit status of what is not a success.
   func requireSuccess() throws {
     if let first = jobs.discarded.first {
-      let remedy = first.remedy.map { "; \($0)" } ?? ""
       let count = jobs.finished[.discarded] ?? 1
-      let words = count == 1 ? "job \(first.id) was discarded" : "\(count) jobs were discarded; the first, \(first.id)"
-      throw CommandFailure.refused("\(words): \(first.error ?? "no reason")\(remedy)")
+      let words =
+        count == 1 ? "job \(first.id) was discarded" : "\(count) jobs were discarded, the first is \(first.id)"
+      // Of those that are told the answer has the reason already.
+      let untold = told.contains { $0.id == first.id } ? nil : [first.error, first.remedy].compactMap(\.self)
+      let reason = untold?.joined(separator: "; ") ?? "the answer says why"
+      throw CommandFailure.refused("\(words): \(reason); see: sluice job show \(first.id)")
     }
     if hasTimedOut {
       let example = jobs.unfinished.first.map { "\($0)" } ?? "ID"
+      let reason = why.map { "; job \(example): \($0)" } ?? ""
       throw CommandFailure(
         .timedOut,
-        "time is up: \(jobs.unfinished.count) jobs have not finished; see why with: sluice job show \(example)")
-    }
-  }
-}
-
-/// Waits on the ledger: woken by its announcements, made certain by a slow poll.
-struct JobWait {
-  /// Between two looks at the ledger when no announcement comes.
-  private static let pollInterval: Duration = .seconds(1)
-  /// Between two looks when they come thick and fast.
-  private static let shortestInterval: Duration = .milliseconds(100)
-  /// Between two tries to reach a metadata database that does not answer.
-  private static let outageBackoff = Backoff(base: .milliseconds(200), cap: .seconds(5))
-  /// Jobs whose end is told one by one; of more, only how many ended how.
-  private static let toldLimit = 100
-
-  let metadata: MetadataDatabase
-
-  func run(_ jobs: [Int64], timeout: Duration?) async throws -> WaitOutcome {
-    let deadline = timeout.map(Deadline.after)
-    var failures = 0
-    while true {
-      do { return try await listen(jobs, deadline) } catch  where MetadataDatabase.isOutage(error) {
-        // A restart or a failover is over in a moment, and the jobs do not depend on who waits for them.
-        let words = "the metadata database does not answer: \(Ending.message(of: error))"
-        if deadline?.hasPassed == true {
-          throw CommandFailure(.unreachable, "time is up, and \(words); \(goesOn(jobs))")
-        }
-        failures += 1
-        if failures == 1 { Output.standardError("\(words); \(goesOn(jobs)); trying again\n") }
-        let pause = Self.outageBackoff.delay(failures: failures)
-        try await Task.sleep(for: deadline.map { min(pause, $0.remaining) } ?? pause)
-      }
-    }
-  }
-
-  /// What becomes of the jobs when nobody waits any more.
-  private func goesOn(_ jobs: [Int64]) -> String {
-    let first = jobs.first.map { "\($0)" } ?? "ID"
-    return jobs.count == 1
-      ? "job \(first) was submitted and goes on; wait again with: sluice job wait \(first)"
-      : "the \(jobs.count) jobs were submitted and go on; wait for the first with: sluice job wait \(first)"
-  }
-
-  private func listen(_ jobs: [Int64], _ deadline: Deadline?) async throws -> WaitOutcome {
-    let listener = try await PostgresConnection.connect(metadata.configuration)
-    do {
-      try await MetadataSession(connection: listener).listenToOutcomes()
-      let outcome = try await watch(jobs, deadline, listener)
-      await listener.close()
-      return outcome
-    } catch {
-      await listener.close()
-      throw error
-    }
-  }
-
-  private func watch(
-    _ jobs: [Int64], _ deadline: Deadline?, _ listener: PostgresConnection
-  ) async throws -> WaitOutcome {
-    // Those still open of the jobs themselves; families are looked at only once these have finished.
-    var open = jobs
-    while true {
-      open = try await metadata.read { [open] in try await $0.unfinished(of: open) }
-      let hasTimedOut = deadline?.hasPassed ?? false
-      if open.isEmpty || hasTimedOut {
-        let outcomes = try await metadata.read { try await $0.outcomes(of: jobs) }
-        if outcomes.unfinished.isEmpty || hasTimedOut {
-          return try await outcome(of: jobs, outcomes)
-        }
-        open = outcomes.unfinished
-      }
-      let next = Deadline.after(Self.pollInterval)
-      _ = try await listener.notifications(deadline: deadline.map { min($0, next) } ?? next)
-      // Announcements come one a batch: a short rest gathers those of a batch into one look.
-      try await Task.sleep(for: Self.shortestInterval)
-    }
-  }
-
-  private func outcome(of jobs: [Int64], _ outcomes: JobOutcomes) async throws -> WaitOutcome {
-    try await metadata.read { session in
-      var told: [Job] = []
-      for id in jobs.prefix(Self.toldLimit) { told.append(try await session.job(id: id)) }
-      let names = try await session.scopeNames(of: told + outcomes.discarded)
-      return WaitOutcome(jobs: outcomes, told: told, names: names, hasTimedOut: !outcomes.unfinished.isEmpty)
+        "time is up: \(Counted.text(jobs.unfinished.count, "job has", "jobs have")) not finished\(reason); see: "
+          + "sluice job show \(example)")
     }
   }
 }

@@ -22,10 +22,10 @@ struct WorkerList: AsyncParsableCommand {
   ]
 
   func run() async throws {
-    try await common.settingOptions.withMetadata(requiring: [.redisURL]) { metadata, settings in
+    try await common.settingOptions.withMetadata(requiring: [.redisURL], elseWithout: true) { metadata, settings in
       let roster = try await settings.withQueue { try await WorkerRoster($0) }
       let lanes = roster.entries.flatMap { $0.leases.map(\.lane.lane) }
-      let names = try await metadata.read { try await $0.laneNames(lanes) }
+      let names = try await metadata?.read { try await $0.laneNames(lanes) } ?? [:]
       let now = Date()
       try common.output.list(
         roster.entries.map { $0.record(names, now: now) }, columns: Self.columns,
