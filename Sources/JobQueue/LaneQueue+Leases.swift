@@ -159,11 +159,16 @@ extension LaneQueue {
   /// Job numbers out of one string of `QueuedJob.textLength` bytes a job, and where each class begins.
   private static func jobs(inText text: String) -> (numbers: [Int64], classStarts: [Int]) {
     let bytes = Array(text.utf8)
-    let starts = Array(stride(from: 0, to: bytes.count, by: QueuedJob.textLength))
-    let numbers = starts.map { start in
-      bytes[(start + 1)..<(start + 16)].reduce(0) { $0 * 10 + Int64($1 - UInt8(ascii: "0")) }
+    var (numbers, classStarts, seen) = ([Int64](), [Int](), Set<Int64>())
+    var last: UInt8?
+    for start in stride(from: 0, to: bytes.count, by: QueuedJob.textLength) {
+      let number = bytes[(start + 1)..<(start + 16)].reduce(0) { $0 * 10 + Int64($1 - UInt8(ascii: "0")) }
+      // A job that was made more urgent may wait in its old class too.
+      guard seen.insert(number).inserted else { continue }
+      if bytes[start] != last { classStarts.append(numbers.count) }
+      last = bytes[start]
+      numbers.append(number)
     }
-    let classStarts = starts.indices.filter { $0 == 0 || bytes[starts[$0]] != bytes[starts[$0 - 1]] }
     return (numbers, classStarts)
   }
 }

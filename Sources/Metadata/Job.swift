@@ -80,7 +80,8 @@ package struct JobScope: Sendable, Hashable, Codable {
   }
 }
 
-/// A job to be submitted. The same lane, kind, class and scope coalesces into a job that has not started.
+/// A job to be submitted. The same lane, kind and scope coalesces into a job that has not started, which then has the more
+/// urgent class of the two.
 package struct JobRequest: Sendable {
   package var lane: Int64
   package var kind: JobKind
@@ -100,7 +101,7 @@ package struct JobRequest: Sendable {
 /// What coalesces: of the jobs that have not started, there is one of each.
 struct CoalescingKey: Hashable, Comparable {
   let lane: Int64
-  /// Kind, class and scope. Names come last, because they may hold anything.
+  /// Kind and scope. Names come last, because they may hold anything.
   let openKey: String
 
   init(lane: Int64, openKey: String) {
@@ -113,8 +114,8 @@ struct CoalescingKey: Hashable, Comparable {
     let scope = request.scope
     func number(_ value: Int64?) -> String { value.map(String.init) ?? "-" }
     openKey = [
-      request.kind.rawValue, String(request.jobClass.rawValue), scope.subject.rawValue, number(scope.securable),
-      number(scope.identity), number(scope.audience), scope.role,
+      request.kind.rawValue, scope.subject.rawValue, number(scope.securable), number(scope.identity),
+      number(scope.audience), scope.role,
     ].compactMap(\.self).joined(separator: " ")
   }
 

@@ -25,7 +25,10 @@ extension MetadataSession {
     guard !requests.isEmpty else { return [] }
     let keys = requests.map(CoalescingKey.init)
     var first: [CoalescingKey: JobRequest] = [:]
-    for (key, request) in zip(keys, requests) where first[key] == nil { first[key] = request }
+    for (key, request) in zip(keys, requests) {
+      if let other = first[key], other.jobClass <= request.jobClass { continue }
+      first[key] = request
+    }
     // Sorted, so that two producers lock rows in the same order.
     let distinct = first.sorted { $0.key < $1.key }
     var jobs: [CoalescingKey: SubmittedJob] = [:]

@@ -101,6 +101,27 @@ struct ClusterTests {
     await server.postgres.stop(.immediate)
   }
 
+  @Test func aSyncThatSomebodyWaitsForOvertakesTheBulk() async throws {
+    try await ClusterBench.run { cluster in
+      _ = try await cluster.metadata.read { try await $0.connection.execute("delete from outbox") }
+      let lane = try await cluster.metadata.read { try await $0.lane(.roles, of: cluster.bench.connection.id).id }
+      @Sendable func submit(_ jobClass: JobClass, _ scopes: [JobScope]) async throws -> [Int64] {
+        try await cluster.metadata.transaction { session in
+          try await session.submit(
+            scopes.map { JobRequest(lane: lane, kind: .sync, jobClass: jobClass, scope: $0) })
+        }.map(\.id)
+      }
+      _ = try await submit(.bulk, (1...20).map { .relation($0) })
+      let sync = try await submit(.bulk, [.connection])[0]
+      try await cluster.running([cluster.scheduler()]) {
+        try await cluster.wait("Redis does not know all jobs") { try await cluster.waiting() ?? 0 >= 21 }
+        #expect(try await submit(.interactive, [.connection]) == [sync])
+        try await cluster.wait("Redis was not told") { try await cluster.waiting() ?? 0 >= 22 }
+        #expect(try await cluster.lease(as: "w", of: sync).jobs.first == sync)
+      }
+    }
+  }
+
   @Test func aWorkerThatStallsIsReplacedAndItsResultsAreRefused() async throws {
     try await ClusterBench.run(leaseTTL: .seconds(1)) { cluster in
       let ana = try await cluster.bench.makeSales()

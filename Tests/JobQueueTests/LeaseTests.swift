@@ -35,6 +35,18 @@ struct LeaseTests {
     }
   }
 
+  @Test func jobThatWaitsInTwoClassesIsLeasedOnce() async throws {
+    try await QueueBench.run { bench async throws in
+      try await bench.enqueue(1...2, .a, .bulk)
+      try await bench.enqueue(2...2, .a, .interactive)
+      let lease = try await bench.lease()
+      #expect(lease.jobs == [2, 1])
+      try await bench.queue.settle(lease, [1: .done(.completed), 2: .again(after: .seconds(1))])
+      #expect(try await bench.queue.stats().waitingTotal == 0)
+      #expect(try await bench.queue.faults().isEmpty)
+    }
+  }
+
   @Test func laneWithARevokeComesFirst() async throws {
     try await QueueBench.run { bench async throws in
       try await bench.enqueue(1...9, .a, .bulk)

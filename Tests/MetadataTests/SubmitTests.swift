@@ -40,6 +40,29 @@ struct SubmitTests {
     }
   }
 
+  /// One run is enough, and it does not wait behind what nobody waits for.
+  @Test func aMoreUrgentRequestRaisesTheJobThatWaits() async throws {
+    try await Fixture.run { fixture in
+      let lane = try await fixture.lane()
+      func submit(_ classes: JobClass...) async throws -> [SubmittedJob] {
+        try await fixture.write { session in
+          try await session.submit(
+            classes.map { JobRequest(lane: lane, kind: .sync, jobClass: $0, scope: .connection) })
+        }
+      }
+      let bulk = try await submit(.bulk)[0]
+      #expect(try await fixture.takeOutbox().map(\.id) == [bulk.id])
+      let raised = try await submit(.bulk, .interactive, .bulk)
+      #expect(raised.allSatisfy { $0.id == bulk.id && !$0.isNew })
+      #expect(try await fixture.job(bulk.id).jobClass == .interactive)
+      let told = try await fixture.takeOutbox()
+      #expect(told.map(\.id) == [bulk.id] && told.map(\.jobClass) == [.interactive])
+      _ = try await submit(.bulk)
+      #expect(try await fixture.job(bulk.id).jobClass == .interactive)
+      #expect(try await fixture.takeOutbox().isEmpty, "Redis knows it in its class")
+    }
+  }
+
   @Test func anotherKindOrLaneIsAnotherJob() async throws {
     try await Fixture.run { fixture in
       let first = try await fixture.submitOne()

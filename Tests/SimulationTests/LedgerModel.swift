@@ -8,7 +8,7 @@ struct LedgerModel {
     let id: Int64
     let lane: LaneID64
     let kind: JobKind
-    let jobClass: JobClass
+    var jobClass: JobClass
     let scope: JobScope
     var state = JobState.available
     var openKey: OpenKey?
@@ -45,7 +45,6 @@ struct LedgerModel {
   struct OpenKey: Hashable {
     let lane: Int64
     let kind: JobKind
-    let jobClass: JobClass
     let scope: JobScope
   }
 
@@ -72,9 +71,13 @@ struct LedgerModel {
   mutating func submit(
     _ kind: JobKind, _ jobClass: JobClass, _ scope: JobScope, in lane: LaneID64, version: Int, now: Int
   ) -> Int64 {
-    let key = OpenKey(lane: lane.lane, kind: kind, jobClass: jobClass, scope: scope)
-    if let id = open[key] {
+    let key = OpenKey(lane: lane.lane, kind: kind, scope: scope)
+    if let id = open[key], let row = rows[id] {
       rows[id]?.version = version
+      if jobClass < row.jobClass {
+        rows[id]?.jobClass = jobClass
+        tell(id, Share(jobClass: jobClass, parkedBy: lane.parkedBy))
+      }
       return id
     }
     lastID += 1
@@ -294,7 +297,7 @@ extension LedgerModel {
   /// A dead letter runs again as if new.
   mutating func retry(_ id: Int64, now: Int) {
     guard let row = rows[id], row.state == .discarded else { return }
-    let key = OpenKey(lane: row.lane.lane, kind: row.kind, jobClass: row.jobClass, scope: row.scope)
+    let key = OpenKey(lane: row.lane.lane, kind: row.kind, scope: row.scope)
     if open[key] != nil {
       // One that has not started runs for it.
       change(id) { $0.state = .cancelled }

@@ -156,9 +156,11 @@ struct SimulatedQueue: WorkQueue {
     _ taken: SimulatedRedis.Taken?, _ due: Int?, _ worker: String, _ asked: ContinuousClock.Instant
   ) -> LeaseReply {
     guard let taken else { return .empty(nextDue: due.map { .milliseconds($0) }) }
+    // As `LaneQueue` does: a job that was made more urgent may be there in its old class too.
+    let jobs = taken.jobs.reduce(into: [Int64]()) { jobs, job in if !jobs.contains(job) { jobs.append(job) } }
     return .leased(
       Lease(
-        lane: taken.lane, fence: taken.fence, jobs: taken.jobs, worker: worker, ttl: leaseTTL,
+        lane: taken.lane, fence: taken.fence, jobs: jobs, worker: worker, ttl: leaseTTL,
         trustedUntil: Deadline(asked.advanced(by: leaseTTL)), isHalfOpen: taken.isHalfOpen))
   }
 

@@ -1,5 +1,6 @@
 -- Inserts jobs in the order given, or coalesces each into the job of the same key that has not started; the new ones
--- go to the outbox, and schedulers hear of it when the transaction commits.
+-- go to the outbox, and schedulers hear of it when the transaction commits. So do those that are more urgent by it: what
+-- Redis knows of them in their old class is found finished, or runs for them.
 -- DO UPDATE, not DO NOTHING: the row lock is what makes a concurrent claim wait for this transaction's changes.
 -- $1 lanes, $2 kinds, $3 classes, $4 scopes, $5 open keys, $6 parents, $7 the channel, $8 most jobs of an outbox entry
 with submitted as (
@@ -8,8 +9,10 @@ with submitted as (
   from unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[])
     as r (lane_id, kind, class, scope, open_key, parent_id)
   on conflict (lane_id, open_key) where open_key is not null
-  do update set coalesced = job.coalesced + 1
-  returning id, lane_id, class, kind, open_key, xmax = 0 as is_new
+  do update set coalesced = job.coalesced + 1, class = least(job.class, excluded.class)
+  returning id, lane_id, class, kind, open_key, xmax = 0 as is_new,
+    -- The statement began before its own changes. What another producer inserted since is unknown, and told once more.
+    xmax = 0 or class is distinct from (select before.class from job before where before.id = job.id) as is_told
 ), announced as (
   insert into outbox (class, parked_by, kind, size, first_job, last_job, jobs, lanes)
   select class, parked_by, kind, count(*), min(id), max(id), array_agg(id), array_agg(lane_id)
@@ -17,7 +20,7 @@ with submitted as (
     select s.id, s.lane_id, s.class, s.kind, l.parked_by,
       (row_number() over (partition by s.class, s.kind, l.parked_by order by s.id) - 1) / $8 as part
     from submitted s join lane l on l.id = s.lane_id
-    where s.is_new
+    where s.is_told
   ) new
   group by class, parked_by, kind, part
   order by min(id)
