@@ -161,20 +161,6 @@ extension PostgresConnection {
     restingSince.withLock { $0 = rests ? .now : nil }
   }
 
-  func beginWithNextStatement(_ begin: String) throws(PostgresError) {
-    _ = try session.live()
-    session.waitingBegin = begin
-    noteRest()
-  }
-
-  /// - Returns: False if the server has heard of the transaction.
-  func forgetBegin() -> Bool {
-    guard session.waitingBegin != nil else { return false }
-    session.waitingBegin = nil
-    noteRest()
-    return true
-  }
-
   /// Runs a call that the cancellation of its task interrupts.
   func run<Value: Sendable>(
     until deadline: Deadline, partOfCopy: Bool = false,

@@ -43,13 +43,12 @@ extension PostgresConnection {
     }
   }
 
-  /// The server hears of it with the first statement.
-  private func begin(_ isolation: Isolation, _ readOnly: Bool, _ deadline: Deadline?) throws(PostgresError) {
+  private func begin(_ isolation: Isolation, _ readOnly: Bool, _ deadline: Deadline?) async throws(PostgresError) {
     if isInTransaction {
       throw PostgresError(
         .protocolViolation, "a transaction is open already; use savepoint inside", endpoint: configuration.endpoint)
     }
-    try beginWithNextStatement("BEGIN ISOLATION LEVEL \(isolation.rawValue)\(readOnly ? " READ ONLY" : "")")
+    try await execute("BEGIN ISOLATION LEVEL \(isolation.rawValue)\(readOnly ? " READ ONLY" : "")", deadline: deadline)
     setTransactionDeadline(deadline)
   }
 
@@ -67,7 +66,6 @@ extension PostgresConnection {
   /// Works although the task is cancelled, and leaves the connection either outside any transaction or closed.
   private func rollBack() {
     setTransactionDeadline(nil)
-    if forgetBegin() { return }
     guard isInTransaction else { return }
     do throws(PostgresError) {
       try runUncancelled(until: .after(Self.rollbackTimeout)) { session throws(PostgresError) in

@@ -17,8 +17,6 @@ final class Session {
   var prepared: [PreparedKey: String] = [:]
   /// How many there have been: none of their names comes again.
   var preparedCount = 0
-  /// A BEGIN that goes with the transaction's first statement; see `SessionBegin.swift`.
-  var waitingBegin: String?
 
   /// Why a call stopped waiting for the server of its own accord.
   struct Interruption {
@@ -42,7 +40,6 @@ final class Session {
     guard let open = connection else { return }
     connection = nil
     prepared = [:]
-    waitingBegin = nil
     PQfinish(open)
   }
 

@@ -37,7 +37,6 @@ extension Session {
 
   private func beginCopy(_ sql: String, expecting isExpected: (Outcome) -> Bool) throws(PostgresError) {
     do throws(PostgresError) {
-      try beginNow()
       try send(PostgresStatement(sql))
       try flush()
       let outcome = try nextOutcome()

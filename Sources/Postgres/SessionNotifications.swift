@@ -45,14 +45,13 @@ extension Session {
 
   /// As `isIdle`, without a look whether the server has closed the connection.
   var isAtRest: Bool {
-    guard let connection, waitingBegin == nil else { return false }
+    guard let connection else { return false }
     return PQstatus(connection) == CONNECTION_OK && PQtransactionStatus(connection) == PQTRANS_IDLE
   }
 
   /// True if a transaction is open, in whatever state.
   var isInTransaction: Bool {
     guard let connection else { return false }
-    if waitingBegin != nil { return true }
     return [PQTRANS_INTRANS, PQTRANS_INERROR, PQTRANS_ACTIVE].contains(PQtransactionStatus(connection))
   }
 

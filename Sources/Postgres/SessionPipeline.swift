@@ -7,7 +7,6 @@ extension Session {
 
   /// Runs statements one after another without waiting for each answer: all of them, or up to the first that fails.
   func pipeline(_ statements: [PostgresStatement]) throws(PostgresError) -> [PostgresResult] {
-    try beginNow()
     if PQenterPipelineMode(try live()) != 1 { throw outOfStep("the connection is not ready for a pipeline") }
     var run = PipelineRun()
     while run.results.count < statements.count && run.failure == nil {

@@ -19,7 +19,9 @@ extension Session {
       let key = PreparedKey(sql: statement.sql, types: statement.parameters.map(\.typeOID))
       guard let name = try name(of: key) else { return try query(statement) }
       do throws(PostgresError) {
-        return try run { () throws(PostgresError) in try sendPrepared(name, statement.parameters) }
+        try sendPrepared(name, statement.parameters)
+        try flush()
+        return try onlyResult()
       } catch {
         prepared[key] = nil
         throw error
@@ -33,7 +35,6 @@ extension Session {
   private func name(of key: PreparedKey) throws(PostgresError) -> String? {
     if let name = prepared[key] { return name }
     guard prepared.count < Self.preparedLimit else { return nil }
-    try beginNow()
     // The server forgets a name with the session only: one that failed is never used again.
     preparedCount += 1
     let name = "sluice_\(preparedCount)"

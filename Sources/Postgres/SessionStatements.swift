@@ -6,7 +6,9 @@ extension Session {
   /// Runs one statement with parameters.
   func query(_ statement: PostgresStatement) throws(PostgresError) -> PostgresResult {
     do throws(PostgresError) {
-      return try run { () throws(PostgresError) in try send(statement) }
+      try send(statement)
+      try flush()
+      return try onlyResult()
     } catch {
       throw naming(statement.sql, error)
     }
@@ -15,7 +17,6 @@ extension Session {
   /// Runs a script of several statements; returns what the server remarked.
   func execute(_ script: String) throws(PostgresError) -> [PostgresNotice] {
     do throws(PostgresError) {
-      try beginNow()
       if PQsendQuery(try live(), script) != 1 { throw lost() }
       try flush()
       var notices: [PostgresNotice] = []
