@@ -1,6 +1,7 @@
 import JobQueue
 import Metadata
 import Platform
+import Redis
 import SluiceTestKit
 import Testing
 
@@ -54,7 +55,9 @@ struct ClusterTests {
       _ = try await cluster.submitMany(tables: 40, users: 3)
       // Jobs that set the scene have ended without Redis, but are still to be told; only what an epoch brings counts.
       _ = try await cluster.metadata.read { try await $0.connection.execute("delete from outbox") }
-      let schedulers = (0..<4).map { cluster.scheduler("s\($0)") }
+      // Each by a connection of its own: those that may not begin an epoch give theirs up.
+      let redis = RedisConfiguration(host: "127.0.0.1", port: cluster.redis.port)
+      let schedulers = (0..<4).map { cluster.scheduler("s\($0)", on: cluster.queue(on: redis, leases: false)) }
       try await cluster.running(schedulers) {
         for _ in 0..<12 {
           try await cluster.redis.flush()
