@@ -66,7 +66,8 @@ struct BatchRun: Sendable {
   private func work(_ lease: Lease, in open: OpenedLane) async throws -> [Int64: Settlement] {
     // What a slow lane is leased beyond its pace goes back with the settlement.
     let jobs = lease.jobs(atMost: pace.limit(lease.lane))
-    let claim = try await ledger.claim(jobs, fence: lease.fence, worker: configuration.name)
+    // A claim that was cancelled after its commit would look as if the worker had vanished.
+    let claim = try await shielded { try await ledger.claim(jobs, fence: lease.fence, worker: configuration.name) }
     if claim.isOutdated { queue.reconnect() }
     if !claim.poisoned.isEmpty {
       Counter(label: MetricName.jobsPoisoned).increment(by: claim.poisoned.count)
