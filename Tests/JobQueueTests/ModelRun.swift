@@ -37,7 +37,7 @@ struct ModelRun {
   /// - Throws: `Divergence` at the first step after which Redis and the model differ.
   mutating func run(steps: Int, seed: UInt64) async throws {
     try await setClock()
-    try await loadSettle()
+    try await requireNothingSettles()
     try require(try await queue.establish(epoch: 1), "the epoch was not established")
     for step in 1...steps {
       let action: String
@@ -57,9 +57,8 @@ struct ModelRun {
     }
   }
 
-  /// A server that does not know the script of settle yet runs the lease that is sent with it first. That is harmless,
-  /// but not the order of the model.
-  private func loadSettle() async throws {
+  /// A queue without a memory settles nothing.
+  private func requireNothingSettles() async throws {
     let lease = Lease(
       lane: Self.lane(0), fence: lastFence, jobs: [], worker: "w", ttl: .zero, trustedUntil: .after(.zero),
       isHalfOpen: false)
