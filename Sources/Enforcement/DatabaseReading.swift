@@ -16,6 +16,10 @@ extension DatabaseRun {
     let desired = try await desired(&roles, extent)
     for access in desired.accesses { managed[access.role.value] = access.roleKind }
     for pair in extent.pairs where managed[pair.role] == nil { managed[pair.role] = .user }
+    // Of a role that has an audience's name and is somebody else's, nothing is ours but what we gave it.
+    for role in try await foreignAudiences(roles.filter { managed[$0] == .audience }, in: session) {
+      managed[role.value] = .user
+    }
 
     let remembered = try await metadata.read { [roles] in
       try await $0.managedGrants(of: connection.id, roles: Array(roles))
@@ -31,6 +35,13 @@ extension DatabaseRun {
       extent: extent, desired: desired, observed: observed,
       catalog: try await CatalogFacts.read(touched.union(held), in: session), places: places, managed: managed,
       remembered: remembered)
+  }
+
+  private func foreignAudiences(
+    _ audiences: Set<String>, in session: PostgresConnection
+  ) async throws -> Set<RoleName> {
+    try await TargetRoles(metadata: metadata, connection: connection, session: session)
+      .foreign(among: try audiences.map { try RoleName($0) })
   }
 
   private func places(_ ids: Set<Int64>, _ extent: Extent) async throws -> SecurablePlaces {

@@ -48,7 +48,8 @@ struct DatabaseRun: Sendable {
     in session: PostgresConnection
   ) async throws -> Set<String> {
     let roles = outcome.inputs.rolesToGrantTo(GrantPlan(grants: grants))
-    let made = try await TargetRoles(session: session).makeMissing(roles)
+    let made = try await TargetRoles(metadata: metadata, connection: connection, session: session)
+      .makeMissing(roles)
     outcome.noteRoles(made)
     let grantable = grants.filter { made.failures[$0.grantee] == nil }
     try await application.carryOut(.grant, GrantRectangle.rectangles(covering: grantable))

@@ -43,10 +43,11 @@ package struct Planner: Sendable {
       let names = try await GrantStatements.Names.read(
         Set(plan.revokes.union(plan.grants).map(\.securable)), in: session)
       let needed = inputs.rolesToGrantTo(plan)
-      let existing = try await TargetRoles(session: session).existing(needed.keys.map(\.value))
+      let creations = try await TargetRoles(metadata: metadata, connection: connection, session: session).planned(
+        needed)
       return try GrantRectangle.rectangles(covering: plan.revokes).reversed().compactMap { rectangle in
         try rectangle.split { names[$0] != nil }.present.map { try GrantStatements.render(.revoke, $0, names) }
-      } + needed.keys.filter { !existing.contains($0.value) }.sorted().map(GrantStatements.createRole)
+      } + creations
         + GrantRectangle.rectangles(covering: plan.grants).compactMap { rectangle in
           try rectangle.split { names[$0] != nil }.present.map { try GrantStatements.render(.grant, $0, names) }
         }
@@ -60,10 +61,9 @@ package struct Planner: Sendable {
       let memberships = try await run.read(nil, in: session)
       let diff = memberships.diff
       let version = await session.serverVersion
-      let needed = Set(diff.grants.flatMap { $0.members + [$0.role] })
-      let existing = try await TargetRoles(session: session).existing(needed.map(\.value))
-      return try diff.revokes.map(GrantStatements.render(removing:))
-        + needed.filter { !existing.contains($0.value) }.sorted().map(GrantStatements.createRole)
+      let creations = try await TargetRoles(metadata: metadata, connection: connection, session: session)
+        .planned(diff.rolesToGrantTo)
+      return try diff.revokes.map(GrantStatements.render(removing:)) + creations
         + diff.grants.map { try GrantStatements.render(adding: $0, serverVersion: version) }
     }
     return PlannedStatements(connection: connection.name, database: nil, statements: statements)

@@ -17,7 +17,7 @@ struct PlanTests {
       let plans = try await bench.planner.plan(bench.connection)
       #expect(plans.map(\.database) == [bench.target.database])
       let planned = try #require(plans.first).statements
-      #expect(planned.count == 8)
+      #expect(planned.count == 9)
       try await bench.drain()
       let done = try await bench.statements().dropFirst(before)
       #expect(Array(done).sorted() == planned.sorted())
