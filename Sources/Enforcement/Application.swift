@@ -89,6 +89,10 @@ extension Failure {
       return
     }
     switch error.sqlState {
+    case SQLState.Class.insufficientResources:
+      self.init(
+        .conflict, error.message + (error.sqlState.map { " [\($0)]" } ?? ""),
+        remedy: "nothing: it is tried again; if it stays, look for what fills the target's memory, locks or disk")
     case .undefinedTable, .invalidSchemaName:
       self.init(.gone, error.message, remedy: "sync its database")
     case .insufficientPrivilege:

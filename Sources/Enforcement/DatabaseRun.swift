@@ -11,14 +11,34 @@ struct DatabaseRun: Sendable {
   let database: Int64
   let worker: String
 
+  /// How often a run that lost against somebody's own DDL reads and compares afresh before its jobs come again.
+  private static let tries = 4
+  /// Between those tries. The lane is held meanwhile, but not its lock.
+  private static let pause = Backoff(base: .milliseconds(20), cap: .milliseconds(500))
+
   func run(_ jobs: [ClaimedJob], in session: PostgresConnection) async throws -> [JobResult] {
-    let outcome = try await session.transaction(deadline: .after(LaneRun.longestRun)) { session in
-      try await LaneLock.take(.database, in: session)
-      return try await reconcile(jobs, in: session)
-    }
+    let outcome = try await reconcileWhileNamesHold(jobs, in: session)
     try await recordCommitted(outcome, jobs)
     try await followUp(jobs, outcome)
     return jobs.map { outcome.result(of: $0) }
+  }
+
+  private func reconcileWhileNamesHold(
+    _ jobs: [ClaimedJob], in session: PostgresConnection
+  ) async throws -> DatabaseOutcome {
+    var failures = 0
+    while true {
+      do {
+        return try await session.transaction(deadline: .after(LaneRun.longestRun)) { session in
+          try await LaneLock.take(.database, in: session)
+          return try await reconcile(jobs, in: session)
+        }
+      } catch let error as MovedNames {
+        failures += 1
+        guard failures < Self.tries else { throw error }
+        try await Task.sleep(for: Self.pause.delay(failures: failures))
+      }
+    }
   }
 
   private func reconcile(_ jobs: [ClaimedJob], in session: PostgresConnection) async throws -> DatabaseOutcome {
@@ -37,6 +57,7 @@ struct DatabaseRun: Sendable {
     if !vanished.isEmpty { made.formUnion(try await grant(vanished, &application, &outcome, in: session)) }
     outcome.note(application)
     try await verify(&outcome, in: session)
+    try await names.requireUnchanged(in: session)
     outcome.residual = try await ResidualAccess.afterRevokes(jobs, outcome, in: session)
     try await recordBeforeCommit(outcome, made)
     return outcome

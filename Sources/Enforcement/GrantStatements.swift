@@ -1,6 +1,16 @@
 import Governance
 import Postgres
 
+/// Securables were renamed, moved or dropped while statements named them.
+struct MovedNames: Error, CustomStringConvertible {
+  let names: [String]
+
+  var description: String {
+    let others = names.count > 1 ? " and \(names.count - 1) others were" : " was"
+    return "\(names.first ?? "")\(others) renamed or dropped again and again while it was granted on"
+  }
+}
+
 /// The one place where GRANT, REVOKE and role statements become text: they take no parameters, so every name goes
 /// through `PostgresIdentifier`.
 enum GrantStatements {
@@ -32,6 +42,17 @@ enum GrantStatements {
     }
 
     subscript(_ securable: SecurableOID) -> String? { qualified[securable] }
+
+    /// After the statements and before the COMMIT: a name that has come to mean another securable since it was read
+    /// may have led a statement there, and nobody would know of the entry that it made.
+    ///
+    /// - Throws: `MovedNames`; the transaction must not commit.
+    func requireUnchanged(in session: PostgresConnection) async throws {
+      guard !qualified.isEmpty else { return }
+      let now = try await Self.read(Set(qualified.keys), in: session)
+      let moved = qualified.filter { now[$0.key] != $0.value }.map(\.value).sorted()
+      if !moved.isEmpty { throw MovedNames(names: moved) }
+    }
   }
 
   enum Verb { case grant, revoke }

@@ -119,6 +119,8 @@ package struct LaneRun: Sendable {
     } catch let error as PostgresError where error.isConflict {
       // The lane's lock or the commit itself: each half of the batch would only wait for the same again.
       return jobs.map { failed($0, error.message, "nothing: it is tried again") }
+    } catch let error as MovedNames {
+      return jobs.map { failed($0, "\(error)", "nothing: it is tried again") }
     } catch  where !open.isTooSlow(error) && Self.isPassing(error) {
       throw open.isOfTarget(error) ? Targets.classify(midway: error) : error
     } catch {
