@@ -38,17 +38,18 @@ package struct Planner: Sendable {
     let statements = try await inTarget(connection, lane.databaseName) { session in
       var extent = Extent()
       extent.isEverything = true
-      let inputs = try await run.read(extent, in: session)
-      let plan = GrantPlan.diff(inputs)
-      let names = try await GrantStatements.Names.read(
-        Set(plan.revokes.union(plan.grants).map(\.securable)), in: session)
-      let needed = inputs.rolesToGrantTo(plan)
-      let existing = try await TargetRoles(session: session).existing(needed.keys.map(\.value))
-      return try GrantRectangle.rectangles(covering: plan.revokes).reversed().compactMap { rectangle in
-        try rectangle.split { names[$0] != nil }.present.map { try GrantStatements.render(.revoke, $0, names) }
-      } + needed.keys.filter { !existing.contains($0.value) }.sorted().map(GrantStatements.createRole)
-        + GrantRectangle.rectangles(covering: plan.grants).compactMap { rectangle in
-          try rectangle.split { names[$0] != nil }.present.map { try GrantStatements.render(.grant, $0, names) }
+      let agenda = try await run.agenda(of: extent, JobRoles(), in: session)
+      let work = try await run.compare(agenda, in: session)
+      let existing = try await TargetRoles(session: session).existing(work.roles.keys.map(\.value))
+      return try GrantRectangle.rectangles(covering: work.plan.revokes).reversed().compactMap { rectangle in
+        try rectangle.split { work.names[$0] != nil }.present.map {
+          try GrantStatements.render(.revoke, $0, work.names)
+        }
+      } + work.roles.keys.filter { !existing.contains($0.value) }.sorted().map(GrantStatements.createRole)
+        + GrantRectangle.rectangles(covering: work.plan.grants).compactMap { rectangle in
+          try rectangle.split { work.names[$0] != nil }.present.map {
+            try GrantStatements.render(.grant, $0, work.names)
+          }
         }
     }
     return PlannedStatements(connection: connection.name, database: lane.databaseName, statements: statements)

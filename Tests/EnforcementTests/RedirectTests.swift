@@ -30,6 +30,30 @@ struct RedirectTests {
     }
   }
 
+  @Test func aSwapOfTwoSchemasUnderARunNeverLeadsAGrantToTheOther() async throws {
+    try await Bench.run { bench in
+      try await bench.target.createSchema("other")
+      try await bench.target.createTables(["other.orders"])
+      let ana = try await bench.makeSales()
+      let job = try await bench.subscribe(ana, to: ["sales.orders"])[0]
+      try await bench.whileARunWaits(for: ana) {
+        try await bench.target.execute(
+          """
+          begin;
+          alter schema sales rename to meanwhile;
+          alter schema other rename to sales;
+          alter schema meanwhile rename to other;
+          commit
+          """)
+      }
+      #expect(try await bench.job(job.id).state == .completed)
+      #expect(
+        try await bench.target.grants(to: ana) == [
+          "table other.orders SELECT", "schema other USAGE", "database this CONNECT",
+        ])
+    }
+  }
+
   @Test func aRenameUnderARunIsFollowed() async throws {
     try await Bench.run { bench in
       let ana = try await bench.makeSales()
