@@ -38,18 +38,19 @@ package struct Planner: Sendable {
     let statements = try await inTarget(connection, lane.databaseName) { session in
       var extent = Extent()
       extent.isEverything = true
-      let inputs = try await run.read(extent, in: session)
-      let plan = GrantPlan.diff(inputs)
-      let names = try await GrantStatements.Names.read(
-        Set(plan.revokes.union(plan.grants).map(\.securable)), in: session)
-      let needed = inputs.rolesToGrantTo(plan)
-      let creations = try await TargetRoles(metadata: metadata, connection: connection, session: session).planned(
-        needed)
-      return try GrantRectangle.rectangles(covering: plan.revokes).reversed().compactMap { rectangle in
-        try rectangle.split { names[$0] != nil }.present.map { try GrantStatements.render(.revoke, $0, names) }
+      let agenda = try await run.agenda(of: extent, JobRoles(), in: session)
+      let work = try await run.compare(agenda, in: session)
+      let creations = try await TargetRoles(metadata: metadata, connection: connection, session: session)
+        .planned(work.roles)
+      return try GrantRectangle.rectangles(covering: work.plan.revokes).reversed().compactMap { rectangle in
+        try rectangle.split { work.names[$0] != nil }.present.map {
+          try GrantStatements.render(.revoke, $0, work.names)
+        }
       } + creations
-        + GrantRectangle.rectangles(covering: plan.grants).compactMap { rectangle in
-          try rectangle.split { names[$0] != nil }.present.map { try GrantStatements.render(.grant, $0, names) }
+        + GrantRectangle.rectangles(covering: work.plan.grants).compactMap { rectangle in
+          try rectangle.split { work.names[$0] != nil }.present.map {
+            try GrantStatements.render(.grant, $0, work.names)
+          }
         }
     }
     return PlannedStatements(connection: connection.name, database: lane.databaseName, statements: statements)
