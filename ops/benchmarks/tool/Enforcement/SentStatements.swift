@@ -5,9 +5,13 @@ import Foundation
 struct SentStatements: Sendable {
   private(set) var script = ""
   private(set) var count = 0
-  /// What open transactions wrote so far, by session; and whether the last statement of a session was such a write.
-  private var open: [Substring: [String]] = [:]
-  private var endsInWrite: [Substring: Bool] = [:]
+  private var open: [Substring: Transaction] = [:]
+
+  /// What an open transaction wrote so far, and how much of that before each of its open savepoints.
+  private struct Transaction {
+    var written: [String] = []
+    var savepoints: [Int] = []
+  }
 
   private static let writes = [
     "GRANT ", "REVOKE ", "CREATE ROLE ", "DROP ROLE ", "ALTER ROLE ", "COMMENT ON ROLE ", "SET LOCAL ROLE ",
@@ -25,7 +29,6 @@ struct SentStatements: Sendable {
       }
       if let entry { note(entry.text, of: entry.session) }
       entry = Self.statement(line)
-      if let refused = line.prefixMatch(of: #/(\d+) ERROR:  /#) { forgetLast(of: refused.output.1) }
     }
     if let entry { note(entry.text, of: entry.session) }
   }
@@ -37,24 +40,24 @@ struct SentStatements: Sendable {
   }
 
   private mutating func note(_ text: String, of session: Substring) {
-    let start = text.prefix(24).uppercased()
-    let isWrite = Self.writes.contains(where: start.hasPrefix)
-    endsInWrite[session] = isWrite
+    let start = text.prefix(32).uppercased()
     if start.hasPrefix("BEGIN") || start.hasPrefix("START TRANSACTION") {
-      open[session] = []
+      open[session] = Transaction()
     } else if start.hasPrefix("COMMIT") {
-      add(open.removeValue(forKey: session) ?? [])
+      add(open.removeValue(forKey: session)?.written ?? [])
     } else if start == "ROLLBACK" {
       open[session] = nil
-    } else if isWrite {
-      if open[session] == nil { add([text]) } else { open[session]?.append(text) }
+    } else if start.hasPrefix("SAVEPOINT SLUICE") {
+      let written = open[session]?.written.count ?? 0
+      open[session]?.savepoints.append(written)
+    } else if start.hasPrefix("RELEASE SAVEPOINT SLUICE") {
+      _ = open[session]?.savepoints.popLast()
+    } else if start.hasPrefix("ROLLBACK TO SAVEPOINT SLUICE") {
+      // What was written since is gone; the same script releases the savepoint.
+      if let kept = open[session]?.savepoints.popLast() { open[session]?.written.removeSubrange(kept...) }
+    } else if Self.writes.contains(where: start.hasPrefix) {
+      if open[session] == nil { add([text]) } else { open[session]?.written.append(text) }
     }
-  }
-
-  /// What was refused was rolled back to its savepoint.
-  private mutating func forgetLast(of session: Substring) {
-    if endsInWrite[session] == true { _ = open[session]?.popLast() }
-    endsInWrite[session] = false
   }
 
   private mutating func add(_ transaction: [String]) {
