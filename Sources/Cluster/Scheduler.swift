@@ -66,7 +66,7 @@ package struct Scheduler: Service {
       while !Task.isCancelled {
         progress.note()
         do {
-          if let agreement, isFresh(agreement) { try await handOver(announced, agreement.state) }
+          if let agreement, isFresh(agreement) { try await handOver(announced, agreement.state, session) }
           try await emptyOutbox(session, &agreement)
         } catch let error as JobQueueError where error.code == .epochLost {
           // Lost in this very moment: the next round begins a new epoch.
@@ -80,12 +80,14 @@ package struct Scheduler: Service {
 
   /// Hands over what was announced a moment ago before anything else is looked at, which is a good part of a job's way:
   /// in an epoch that Redis and the ledger refuse once it is another's. More of it, and all else, the next look finds.
-  private func handOver(_ announced: Set<JobClass>, _ state: QueueState) async throws {
+  private func handOver(
+    _ announced: Set<JobClass>, _ state: QueueState, _ session: any LedgerSession
+  ) async throws {
     var state = state
     (state.outboxClasses, state.refillClasses) = (announced, [])
     for jobClass in state.waitingClasses where !state.isFull || jobClass == .revoke {
       var round = OutboxRound()
-      _ = try await enqueueBatch(of: jobClass, state, &round)
+      _ = try await enqueueBatch(of: jobClass, state, session, &round)
     }
   }
 
@@ -99,7 +101,8 @@ package struct Scheduler: Service {
       if isFirst { state = try await lookForRoom(state, session) }
       (isFirst, hasMore) = (false, false)
       for jobClass in state.waitingClasses where !state.isFull || jobClass == .revoke {
-        let mayHaveMore = try await enqueueBatch(of: jobClass, state, &rounds[jobClass, default: OutboxRound()])
+        let mayHaveMore = try await enqueueBatch(
+          of: jobClass, state, session, &rounds[jobClass, default: OutboxRound()])
         hasMore = hasMore || mayHaveMore
       }
     }
@@ -216,10 +219,10 @@ package struct Scheduler: Service {
 
   /// - Returns: Whether there may be more to hand over.
   private func enqueueBatch(
-    of jobClass: JobClass, _ state: QueueState, _ round: inout OutboxRound
+    of jobClass: JobClass, _ state: QueueState, _ session: any LedgerSession, _ round: inout OutboxRound
   ) async throws -> Bool {
     do {
-      let count = try await ledger.handOver(jobClass, in: state, round: &round, limit: configuration.outboxBatch) {
+      let count = try await session.handOver(jobClass, in: state, round: &round, limit: configuration.outboxBatch) {
         jobs in
         let full = try await queue.enqueue(jobs.map(QueuedJob.init), epoch: state.epoch).full
         // All of them stay in the outbox. Those that Redis took in are told once more, in a batch without the full ones.
