@@ -66,8 +66,7 @@ package struct Scheduler: Service {
       while !Task.isCancelled {
         progress.note()
         do {
-          if let agreement, isFresh(agreement) { try await handOver(announced, agreement.state, session) }
-          try await emptyOutbox(session, &agreement)
+          if try await !handOver(announced, agreement, session) { try await emptyOutbox(session, &agreement) }
         } catch let error as JobQueueError where error.code == .epochLost {
           // Lost in this very moment: the next round begins a new epoch.
           agreement = nil
@@ -78,17 +77,23 @@ package struct Scheduler: Service {
     }
   }
 
-  /// Hands over what was announced a moment ago before anything else is looked at, which is a good part of a job's way:
-  /// in an epoch that Redis and the ledger refuse once it is another's. More of it, and all else, the next look finds.
+  /// Hands over what was announced without a look at anything else, which would be a good part of a job's way: in an epoch
+  /// that Redis and the ledger refuse once it is another's.
+  ///
+  /// - Returns: False if there is, or may be, more than that.
   private func handOver(
-    _ announced: Set<JobClass>, _ state: QueueState, _ session: any LedgerSession
-  ) async throws {
-    var state = state
+    _ announced: Set<JobClass>, _ agreement: Agreement?, _ session: any LedgerSession
+  ) async throws -> Bool {
+    guard let agreement, isFresh(agreement), !announced.isEmpty else { return false }
+    var state = agreement.state
+    guard !state.isFull, state.fullConnections.isEmpty else { return false }
     (state.outboxClasses, state.refillClasses) = (announced, [])
-    for jobClass in state.waitingClasses where !state.isFull || jobClass == .revoke {
+    var hasMore = false
+    for jobClass in state.waitingClasses {
       var round = OutboxRound()
-      _ = try await enqueueBatch(of: jobClass, state, session, &round)
+      if try await enqueueBatch(of: jobClass, state, session, &round) { hasMore = true }
     }
+    return !hasMore
   }
 
   /// Hands over what is in the outbox by rounds: in each round a batch of every class, revokes first, so that neither a
