@@ -194,10 +194,12 @@ final class SimulatedLedgerSession: LedgerSession, @unchecked Sendable {
     (self.ledger, self.process, run) = (ledger, process, ledger.run)
   }
 
-  private func call<Value: Sendable>(_ what: String, _ effect: @escaping @Sendable () -> Value) async throws -> Value {
+  private func call<Value: Sendable>(
+    _ what: String, _ effect: @escaping @Sendable () throws -> Value
+  ) async throws -> Value {
     try await ledger.call(what, from: process, lost: LedgerLost() as any Error, cancelled: CancellationError()) {
       guard self.isOpen, self.ledger.run == self.run else { throw LedgerLost() }
-      return effect()
+      return try effect()
     }
   }
 
@@ -219,7 +221,7 @@ final class SimulatedLedgerSession: LedgerSession, @unchecked Sendable {
     _ jobClass: JobClass, in state: QueueState, round: inout OutboxRound, limit: Int,
     _ enqueue: @Sendable ([OutboxJob]) async throws -> Void
   ) async throws -> Int {
-    let before = round
+    let (ledger, before) = (ledger, round)
     let (holder, taken) = try await call("outbox \(jobClass)") { () -> (Int?, LedgerModel.Taken) in
       let full = jobClass == .revoke ? [] : state.fullConnections
       let taken = ledger.model.takeOutbox(
