@@ -105,6 +105,19 @@ struct AudienceStoreTests {
     }
   }
 
+  @Test func whomSeveralPoliciesAdmitIsListedOnceWithAllOfThem() async throws {
+    try await run { world in
+      func draft(_ policies: [String]) -> AudienceDraft {
+        AudienceDraft(
+          key: "read \(policies)", access: .read, condition: "true", policies: policies, members: [world.ana],
+          securables: [world.orders])
+      }
+      _ = try await world.replace([draft(["guard", "one"]), draft(["guard", "two"])])
+      let listed = try await world.fixture.read { try await $0.subscriptions(user: "ana", below: nil) }
+      #expect(listed.map(\.policies) == [["guard", "one", "two"]])
+    }
+  }
+
   @Test func aMemberWithoutAnAccountIsNotDesired() async throws {
     try await run { world in
       _ = try await world.replace([world.draft(members: [world.ana, world.bo])])
