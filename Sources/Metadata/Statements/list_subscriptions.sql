@@ -18,8 +18,8 @@ from audience a
   join audience_securable x on x.audience_id = a.id
   join data_source d on d.id = x.securable_id
   join user_role r on r.identity_id = i.id and r.connection_id = d.connection_id and r.role is not null
-where d.enabled and ($1::text is null or i.name = $1) and ($2::text is null or d.connection = $2)
-  and ($3::text is null or d.database = $3) and ($4::text is null or d.schema = $4)
-  and ($5::text is null or d.name = $5)
+where d.enabled and a.form <> 'unplaced' and ($1::text is null or i.name = $1)
+  and ($2::text is null or d.connection = $2) and ($3::text is null or d.database = $3)
+  and ($4::text is null or d.schema = $4) and ($5::text is null or d.name = $5)
 group by i.name, d.connection, d.database, d.schema, d.name, a.access
 order by 1, 2, 3, 4, 5, 7, 6
