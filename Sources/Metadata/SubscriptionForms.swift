@@ -21,31 +21,38 @@ extension MetadataSession {
   ///
   /// - Parameters:
   ///   - changed: those of them whose subscriptions have changed; nil for all of them
+  ///   - added: those of them that have new ones
   ///   - isLoss: whether somebody lost a subscription; such work goes first
   /// - Returns: the jobs that the change needs beside those in the data sources' databases, not submitted yet
+  /// - Throws: `refused` if an added subscription is one too many to be granted directly, and the role budget has no room
   package func placeSubscriptions(
-    on securables: [Int64], changed: Set<Int64>? = nil, isLoss: Bool, parent: Int64? = nil
+    on securables: [Int64], changed: Set<Int64>? = nil, added: Set<Int64> = [], isLoss: Bool, parent: Int64? = nil
   ) async throws -> [JobRequest] {
-    guard let connection = try await places(of: securables).first?.connection else { return [] }
+    let concerned = Set(try await places(of: securables).map(\.connection)).sorted()
+    if concerned.isEmpty { return [] }
     // Two that each see only their own new subscribers would both leave them direct.
-    _ = try await self.connection.query(
-      "select pg_advisory_xact_lock(hashtextextended('subscribed ' || $1::bigint, 0))", [.int8(connection)])
+    for id in concerned {
+      _ = try await connection.query(
+        "select pg_advisory_xact_lock(hashtextextended('subscribed ' || $1::bigint, 0))", [.int8(id)])
+    }
     let all = try await places(of: securables)
     var requests: [JobRequest] = []
     for (connection, places) in Dictionary(grouping: all, by: \.connection).sorted(by: { $0.key < $1.key }) {
-      requests += try await place(places, changed, on: connection, isLoss: isLoss, parent)
+      requests += try await place(places, changed, added, on: connection, isLoss: isLoss, parent)
     }
     return requests
   }
 
   private func place(
-    _ places: [Place], _ changed: Set<Int64>?, on connectionID: Int64, isLoss: Bool, _ parent: Int64?
+    _ places: [Place], _ changed: Set<Int64>?, _ added: Set<Int64>, on connectionID: Int64, isLoss: Bool,
+    _ parent: Int64?
   ) async throws -> [JobRequest] {
     var room = try await roomForSubscribed(on: connectionID)
     var (joined, promoted, demoted): ([Int64], [Place], [Place]) = ([], [], [])
-    for (_, group) in Dictionary(grouping: places, by: \.securable).sorted(by: { $0.key < $1.key }) {
+    for (securable, group) in Dictionary(grouping: places, by: \.securable).sorted(by: { $0.key < $1.key }) {
       let has = group.contains { $0.form?.hasRole == true }
-      let needs = FormLimits.needsAudience(subscribers: group.map(\.subscribers).reduce(0, +), hasOne: has)
+      let subscribers = group.map(\.subscribers).reduce(0, +)
+      let needs = FormLimits.needsAudience(subscribers: subscribers, hasOne: has)
       for place in group {
         switch (needs, place.form?.hasRole == true) {
         case (true, true) where changed?.contains(place.securable) ?? true:
@@ -53,6 +60,8 @@ extension MetadataSession {
         case (true, false) where place.subscribers > 0 && room > 0:
           promoted.append(place)
           room -= 1
+        case (true, false) where added.contains(securable) && place.subscribers > 0:
+          if subscribers > FormLimits.mostDirectGrantees { throw try await noRoom(on: connectionID, subscribers) }
         case (false, true): demoted.append(place)
         default: break
         }
@@ -62,6 +71,15 @@ extension MetadataSession {
     _ = try await connection.query(
       "update audience set form = 'direct' where id = any ($1)", [.int8Array(demoted.compactMap(\.audience))])
     return try await jobs(joined: joined, demoted, on: connectionID, isLoss: isLoss, parent)
+  }
+
+  private func noRoom(on connectionID: Int64, _ subscribers: Int) async throws -> MetadataError {
+    let target = try await connection(id: connectionID)
+    return MetadataError(
+      .refused,
+      "a data source of \(target.name) would have \(subscribers) subscribers by hand: more than "
+        + "\(FormLimits.mostDirectGrantees) need an audience, for which its role budget of \(target.roleBudget) has no "
+        + "room; raise it: sluice connection update \(target.name) --role-budget N")
   }
 
   private func jobs(

@@ -80,9 +80,10 @@ extension MetadataSession {
         jobClass: item.request.kind == .revoke ? .revoke : jobClass,
         scope: .subscription(identity: item.identity, securable: item.securable))
     }
+    let added = Set(wanted.filter { $0.request.kind == .subscribe }.map(\.securable))
     let isLoss = wanted.contains { $0.request.kind == .revoke }
     return try await submit(
-      requests + placeSubscriptions(on: Array(Set(wanted.map(\.securable))), isLoss: isLoss))
+      requests + placeSubscriptions(on: Array(Set(wanted.map(\.securable))), added: added, isLoss: isLoss))
   }
 
   private func store(_ items: [ResolvedSubscription]) async throws {

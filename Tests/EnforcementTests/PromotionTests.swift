@@ -1,3 +1,4 @@
+import Enforcement
 import Governance
 import Metadata
 import SluiceTestKit
@@ -31,6 +32,7 @@ struct PromotionTests {
 
       try await bench.readingBy(first, "sales.orders") {
         try await bench.subscribeAll(more, to: "sales.orders")
+        try await bench.compare(.database)
         try await bench.drain()
       }
       #expect(try await bench.refused(users, "sales.orders") == 0)
@@ -40,6 +42,7 @@ struct PromotionTests {
 
       try await bench.readingBy(Array(first[..<90]), "sales.orders") {
         try await bench.revokeAll(Array(users[90...]), from: "sales.orders")
+        try await bench.compare(.roles)
         try await bench.drain()
       }
       #expect(try await bench.refused(users, "sales.orders") == 160)
@@ -99,7 +102,9 @@ struct PromotionTests {
 
       try await bench.readingBy([users[0]], "sales.orders") {
         try await bench.joinGroup("analysts", Array(users[1...]))
-        try await bench.evaluate()
+        try await bench.storeAudiences()
+        try await bench.compare(.database)
+        try await bench.drain()
       }
       #expect(try await bench.target.grants(to: role).contains("table sales.orders SELECT"))
       #expect(try await bench.target.grants(to: users[0]) == [])
@@ -107,7 +112,9 @@ struct PromotionTests {
 
       try await bench.readingBy([users[0]], "sales.orders") {
         for user in users[1...] { try await bench.leaveGroup("analysts", user) }
-        try await bench.evaluate()
+        try await bench.storeAudiences()
+        try await bench.compare(.roles)
+        try await bench.drain()
       }
       #expect(try await bench.target.roleExists(role) == false)
       #expect(try await bench.refused(users, "sales.orders") == 19)
@@ -184,6 +191,24 @@ extension Bench {
       changed.roleBudget = budget
       return try await session.update(changed)
     }
+  }
+
+  /// Evaluates, and leaves what that submits for later.
+  fileprivate func storeAudiences() async throws {
+    _ = try await metadata.transaction { try await Evaluation.run(self.connection.id, parent: nil, in: $0) }
+  }
+
+  /// Compares everything in one lane before any other job runs: the lanes run in whatever order they come.
+  fileprivate func compare(_ kind: LaneKind) async throws {
+    let job = try await metadata.transaction { session in
+      let lanes = try await session.lanes(of: self.connection.id)
+      let lane = try #require(
+        lanes.first { $0.kind == kind && (kind == .roles || $0.databaseName == self.target.database) })
+      let request = JobRequest(lane: lane.id, kind: .subscribe, jobClass: .bulk, scope: .everything)
+      return try await session.submit([request])[0]
+    }
+    let results = try await run([job.id], lane: job.lane)
+    #expect(results.allSatisfy { $0.outcome == .completed })
   }
 
   /// How many of the users could not run a SELECT.

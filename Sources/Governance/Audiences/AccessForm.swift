@@ -24,6 +24,9 @@ package struct FormLimits: Sendable, Hashable {
   /// Users who hold something on one table directly. An access control list is rewritten as a whole by each grant, and
   /// full at 1,188 entries at the earliest (GRANTS.md, fact 1).
   package static let directGrantees = 200
+  /// Subscriptions by hand to one table that may be direct where there is no role for an audience: with the audiences of
+  /// policies, a hundred an access, that keeps its access control list within 500 entries.
+  package static let mostDirectGrantees = 300
   /// Subscriptions by hand to one table from which on audiences that it has for them stay.
   package static let fewestSubscribers = 100
   /// Direct grants that one audience may come to: each is an entry to write, to compare and to take back.
