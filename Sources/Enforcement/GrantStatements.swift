@@ -4,32 +4,17 @@ import Postgres
 /// The one place where GRANT, REVOKE and role statements become text: they take no parameters, so every name goes
 /// through `PostgresIdentifier`.
 enum GrantStatements {
-  /// Names of securables, read in the same transaction, by OID.
+  /// Names of securables by OID, quoted and qualified, read in the transaction that uses them.
   struct Names: Sendable {
-    fileprivate var qualified: [SecurableOID: String] = [:]
+    private var qualified: [SecurableOID: String] = [:]
 
-    static func read(_ securables: Set<SecurableOID>, in session: PostgresConnection) async throws -> Names {
-      func oids(_ families: Set<SecurableFamily>) -> PostgresValue {
-        .int8Array(securables.filter { families.contains($0.family) }.map { Int64($0.oid) })
-      }
-      var names = Names()
-      let rows = try await session.query(
-        statement(PackageResources.securable_names_sql), [oids([.table, .sequence]), oids([.schema])]
-      ).rows
-      for row in rows {
-        let oid = UInt32(truncatingIfNeeded: try row.int("oid"))
-        let name = try PostgresIdentifier(try row.text("name")).quoted
-        switch try row.text("family") {
-        case "schema": names.qualified[SecurableOID(family: .schema, oid: oid)] = name
-        case "database": names.qualified[SecurableOID(family: .database, oid: oid)] = name
-        default:
-          let full = try PostgresIdentifier(try row.text("schema")).quoted + "." + name
-          names.qualified[SecurableOID(family: .table, oid: oid)] = full
-          names.qualified[SecurableOID(family: .sequence, oid: oid)] = full
-        }
-      }
-      return names
+    mutating func add(_ securable: SecurableOID, _ name: String, in schema: String? = nil) throws(PostgresError) {
+      let quoted = try PostgresIdentifier(name).quoted
+      guard let schema else { return qualified[securable] = quoted }
+      qualified[securable] = try PostgresIdentifier(schema).quoted + "." + quoted
     }
+
+    mutating func merge(_ others: Names) { qualified.merge(others.qualified) { $1 } }
 
     subscript(_ securable: SecurableOID) -> String? { qualified[securable] }
   }
@@ -55,17 +40,36 @@ enum GrantStatements {
     "REVOKE \(try quoted(change.role)) FROM \(try quoted(change.members))"
   }
 
-  static func createRole(_ role: RoleName) throws -> String { "CREATE ROLE \(try quoted(role)) NOLOGIN" }
+  /// Makes a role that nobody logs in as, with Sluice's mark.
+  static func createRole(_ role: RoleName, mark: String) throws -> [String] {
+    [
+      "CREATE ROLE \(try quoted(role)) NOLOGIN",
+      "COMMENT ON ROLE \(try quoted(role)) IS \(try PostgresLiteral(mark).quoted)",
+    ]
+  }
+
+  /// Makes a role on Lakebase: bound to the workspace's identity, which is what makes OAuth logins possible.
+  static func createLogin(_ role: RoleName) throws -> String {
+    let kind = role.looksLikeServicePrincipal ? "SERVICE_PRINCIPAL" : "USER"
+    return "SELECT public.databricks_create_role(\(try PostgresLiteral(role.value).quoted), '\(kind)')"
+  }
 
   static func dropRole(_ role: RoleName) throws -> String { "DROP ROLE \(try quoted(role))" }
-
-  static func markRole(_ role: RoleName, _ comment: String) throws -> String {
-    "COMMENT ON ROLE \(try quoted(role)) IS \(try PostgresLiteral(comment).quoted)"
-  }
 
   private static func quoted(_ role: RoleName) throws -> String { try PostgresIdentifier(role.value).quoted }
 
   private static func quoted(_ roles: [RoleName]) throws -> String {
     try roles.map(quoted).joined(separator: ", ")
+  }
+}
+
+extension RoleName {
+  /// Service principals are known by their application id, a UUID.
+  fileprivate var looksLikeServicePrincipal: Bool {
+    let groups = value.split(separator: "-", omittingEmptySubsequences: false)
+    return groups.map(\.count) == [8, 4, 4, 4, 12]
+      && value.utf8.allSatisfy { byte in
+        byte == 0x2d || (0x30...0x39).contains(byte) || (0x61...0x66).contains(byte) || (0x41...0x46).contains(byte)
+      }
   }
 }

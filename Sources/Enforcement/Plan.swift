@@ -38,17 +38,19 @@ package struct Planner: Sendable {
     let statements = try await inTarget(connection, lane.databaseName) { session in
       var extent = Extent()
       extent.isEverything = true
-      let inputs = try await run.read(extent, in: session)
-      let plan = GrantPlan.diff(inputs)
-      let names = try await GrantStatements.Names.read(
-        Set(plan.revokes.union(plan.grants).map(\.securable)), in: session)
-      let needed = inputs.rolesToGrantTo(plan)
-      let existing = try await TargetRoles(session: session).existing(needed.keys.map(\.value))
-      return try GrantRectangle.rectangles(covering: plan.revokes).reversed().compactMap { rectangle in
-        try rectangle.split { names[$0] != nil }.present.map { try GrantStatements.render(.revoke, $0, names) }
-      } + needed.keys.filter { !existing.contains($0.value) }.sorted().map(GrantStatements.createRole)
-        + GrantRectangle.rectangles(covering: plan.grants).compactMap { rectangle in
-          try rectangle.split { names[$0] != nil }.present.map { try GrantStatements.render(.grant, $0, names) }
+      let agenda = try await run.agenda(of: extent, JobRoles(), in: session)
+      let work = try await run.compare(agenda, in: session)
+      let creations = try await TargetRoles(metadata: metadata, connection: connection, session: session)
+        .planned(work.roles)
+      return try GrantRectangle.rectangles(covering: work.plan.revokes).reversed().compactMap { rectangle in
+        try rectangle.split { work.names[$0] != nil }.present.map {
+          try GrantStatements.render(.revoke, $0, work.names)
+        }
+      } + creations
+        + GrantRectangle.rectangles(covering: work.plan.grants).compactMap { rectangle in
+          try rectangle.split { work.names[$0] != nil }.present.map {
+            try GrantStatements.render(.grant, $0, work.names)
+          }
         }
     }
     return PlannedStatements(connection: connection.name, database: lane.databaseName, statements: statements)
@@ -60,10 +62,9 @@ package struct Planner: Sendable {
       let memberships = try await run.read(nil, in: session)
       let diff = memberships.diff
       let version = await session.serverVersion
-      let needed = Set(diff.grants.flatMap { $0.members + [$0.role] })
-      let existing = try await TargetRoles(session: session).existing(needed.map(\.value))
-      return try diff.revokes.map(GrantStatements.render(removing:))
-        + needed.filter { !existing.contains($0.value) }.sorted().map(GrantStatements.createRole)
+      let creations = try await TargetRoles(metadata: metadata, connection: connection, session: session)
+        .planned(diff.rolesToGrantTo)
+      return try diff.revokes.map(GrantStatements.render(removing:)) + creations
         + diff.grants.map { try GrantStatements.render(adding: $0, serverVersion: version) }
     }
     return PlannedStatements(connection: connection.name, database: nil, statements: statements)

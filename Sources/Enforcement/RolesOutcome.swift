@@ -37,7 +37,12 @@ struct RolesOutcome: Sendable {
   mutating func note(_ made: TargetRoles.Outcome) {
     notes += made.notes
     statements += made.statements
-    roleFailures = made.failures
+    roleFailures.merge(made.failures) { $1 }
+  }
+
+  /// Audiences' roles that are somebody else's, whose members stay as they are.
+  mutating func refuse(_ foreign: Set<RoleName>) {
+    for role in foreign { roleFailures[role] = .foreign(role) }
   }
 
   mutating func verify(_ diff: MembershipDiff, after: [RoleName: Set<RoleName>]) {
@@ -59,9 +64,11 @@ struct RolesOutcome: Sendable {
         if after[change.role]?.contains(member) != true {
           removed += 1
         } else if failures[change.role]?[member] == nil {
-          failures[change.role, default: [:]][member] = Failure(
-            .permanent, "role \(member) is still a member of \(change.role) after the REVOKE",
-            remedy: "another grantor made it a member: have that grantor revoke it")
+          failures[change.role, default: [:]][member] =
+            roleFailures[change.role]
+            ?? Failure(
+              .permanent, "role \(member) is still a member of \(change.role) after the REVOKE",
+              remedy: "another grantor made it a member: have that grantor revoke it")
         }
       }
     }
@@ -70,7 +77,8 @@ struct RolesOutcome: Sendable {
   /// Who is a member of an audience, and who cannot be one, because no role can have the name, or none could be made:
   /// such a user has no grants either.
   func joined(_ audience: String) -> [String] {
-    guard let role = try? RoleName(audience) else { return [] }  // best effort: such an audience was never looked at
+    // best effort: an audience whose name no role can have, or somebody else's role has, is joined by nobody
+    guard let role = try? RoleName(audience), roleFailures[role] == nil else { return [] }
     return (members[role] ?? []).map(\.value) + (invalidMembers[role] ?? [:]).keys + roleFailures.keys.map(\.value)
   }
 

@@ -128,7 +128,7 @@ extension MetadataSession {
 
   /// The names of audiences' roles: they tell the access, and nothing else that could change.
   func roleNames(of connectionID: Int64, _ audiences: [(key: String, access: AccessLevel)]) async throws -> [String] {
-    let installation = try await connection.query("select id::text as id from installation").rows[0].text("id")
+    let installation = try await installation()
     return audiences.map { key, access in
       "sluice_\(access == .write ? "w" : "r")_\(ShortHash.base32(of: "\(installation)/\(connectionID)/\(key)"))"
     }
