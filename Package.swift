@@ -68,7 +68,7 @@ let package = Package(
       "Metadata", ["Postgres", "Governance", "Platform", logging], embedding: ["Migrations", "Statements"]),
     // Floor 5
     floor(
-      "Enforcement", ["Governance", "Databricks", "Metadata", "Postgres", "Platform", logging],
+      "Enforcement", ["Governance", "Databricks", "Metadata", "Postgres", "Platform", logging, metrics],
       embedding: ["Statements"]),
     // Floor 6
     floor(
