@@ -146,7 +146,7 @@ package struct ConnectionCheck: Sendable {
     do {
       try await session.transaction { session in
         _ = try await session.query("CREATE ROLE \(role) NOLOGIN")
-        _ = try await session.query("COMMENT ON ROLE \(role) IS 'made by Sluice'")
+        _ = try await session.query("COMMENT ON ROLE \(role) IS 'tried by Sluice'")
         throw Undo()
       }
     } catch is Undo {

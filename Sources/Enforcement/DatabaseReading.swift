@@ -16,7 +16,8 @@ extension DatabaseRun {
         try await metadata.desiredAccesses(
           database: database, securables: places.relationIDs, roles: named, whole: extent.wholeSecurables,
           everything: extent.isEverything),
-        try await metadata.roleKinds(of: connection.id, among: grantees, everything: false),
+        grantees.isEmpty
+          ? [:] : try await metadata.roleKinds(of: connection.id, among: grantees, everything: false),
         try await metadata.managedGrants(
           of: connection.id, roles: whole.isEmpty ? Array(named) : nil, on: places.relationIDs)
       )
@@ -30,6 +31,10 @@ extension DatabaseRun {
 
     let roles = named.union(grantees.filter { managed[$0] != nil }).union(desired.accesses.map(\.role.value))
       .union(remembers.grants.map(\.role))
+    // Of a role that has an audience's name and is somebody else's, nothing is ours but what we gave it.
+    for role in try await foreignAudiences(roles.filter { managed[$0] == .audience }, in: session) {
+      managed[role.value] = .user
+    }
     var catalog = try await CatalogFacts.read(window, in: session)
     try await catalog.readUpdatability(
       of: Set(
@@ -43,6 +48,13 @@ extension DatabaseRun {
       roles: roles, remembered: remembers)
   }
 
+  private func foreignAudiences(
+    _ audiences: Set<String>, in session: PostgresConnection
+  ) async throws -> Set<RoleName> {
+    try await TargetRoles(metadata: metadata, connection: connection, session: session)
+      .foreign(among: try audiences.map { try RoleName($0) })
+  }
+
   /// Which roles hold something on these relations.
   private func grantees(of relations: Set<UInt32>, in session: PostgresConnection) async throws -> Set<String> {
     guard !relations.isEmpty else { return [] }
@@ -50,40 +62,5 @@ extension DatabaseRun {
       statement(PackageResources.securable_grantees_sql), [.int8Array(relations.map(Int64.init))]
     ).rows
     return Set(try rows.map { try $0.text("role") })
-  }
-}
-
-/// What a run would have to do in a database.
-struct PlannedWork: Sendable {
-  var plan = GrantPlan()
-  var names = GrantStatements.Names()
-  var roles: [RoleName: ManagedRole.Kind] = [:]
-}
-
-extension DatabaseRun {
-  /// Relations that a comparison without changes reads at once.
-  private static let comparedAtOnce = 2_000
-
-  /// Everything that a run of this agenda does but the statements.
-  func compare(_ agenda: Agenda, in session: PostgresConnection) async throws -> PlannedWork {
-    var agenda = agenda
-    var work = PlannedWork()
-    var relieved: [String: ManagedRole.Kind] = [:]
-    repeat {
-      let window = agenda.window(Self.comparedAtOnce)
-      let inputs = try await read(window, of: agenda, in: session)
-      let plan = GrantPlan.diff(inputs)
-      work.plan.grants.formUnion(plan.grants)
-      work.plan.revokes.formUnion(plan.revokes)
-      work.names.merge(inputs.catalog.names)
-      work.roles.merge(inputs.rolesToGrantTo(plan)) { $1 }
-      relieved.merge(inputs.rolesToRelieve(plan)) { $1 }
-      agenda.finish(window)
-    } while !agenda.left.isEmpty
-    let unused = try await Prerequisites.unused(
-      by: relieved, self, agenda, revokes: work.plan.revokes, in: session)
-    work.names.merge(unused.names)
-    work.plan.revokes.formUnion(unused.revokes)
-    return work
   }
 }

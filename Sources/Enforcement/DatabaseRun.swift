@@ -115,7 +115,8 @@ struct DatabaseRun: Sendable {
   ) async throws -> Set<String> {
     guard !grants.isEmpty else { return [] }
     let roles = outcome.inputs.rolesToGrantTo(GrantPlan(grants: grants))
-    let made = try await TargetRoles(session: session).makeMissing(roles)
+    let made = try await TargetRoles(metadata: metadata, connection: connection, session: session)
+      .makeMissing(roles)
     outcome.noteRoles(made, for: grants)
     let grantable = grants.filter { made.failures[$0.grantee] == nil }
     try await application.carryOut(.grant, GrantRectangle.rectangles(covering: grantable))

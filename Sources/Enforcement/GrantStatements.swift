@@ -30,6 +30,14 @@ enum GrantStatements {
     return verb == .grant ? "GRANT \(on) TO \(grantees)" : "REVOKE \(on) FROM \(grantees)"
   }
 
+  /// The statements for these grants, as far as their securables have names; revokes in the reverse order.
+  static func render(_ verb: Verb, _ grants: Set<Grant>, _ names: Names) throws -> [String] {
+    let statements = try GrantRectangle.rectangles(covering: grants).compactMap { rectangle in
+      try rectangle.split { names[$0] != nil }.present.map { try render(verb, $0, names) }
+    }
+    return verb == .grant ? statements : statements.reversed()
+  }
+
   /// Adds members to an audience. Where the server knows options, a member inherits and cannot become the audience.
   static func render(adding change: MembershipChange, serverVersion: Int) throws -> String {
     let options = serverVersion >= 160_000 ? " WITH INHERIT TRUE, SET FALSE" : ""
@@ -40,17 +48,36 @@ enum GrantStatements {
     "REVOKE \(try quoted(change.role)) FROM \(try quoted(change.members))"
   }
 
-  static func createRole(_ role: RoleName) throws -> String { "CREATE ROLE \(try quoted(role)) NOLOGIN" }
+  /// Makes a role that nobody logs in as, with Sluice's mark.
+  static func createRole(_ role: RoleName, mark: String) throws -> [String] {
+    [
+      "CREATE ROLE \(try quoted(role)) NOLOGIN",
+      "COMMENT ON ROLE \(try quoted(role)) IS \(try PostgresLiteral(mark).quoted)",
+    ]
+  }
+
+  /// Makes a role on Lakebase: bound to the workspace's identity, which is what makes OAuth logins possible.
+  static func createLogin(_ role: RoleName) throws -> String {
+    let kind = role.looksLikeServicePrincipal ? "SERVICE_PRINCIPAL" : "USER"
+    return "SELECT public.databricks_create_role(\(try PostgresLiteral(role.value).quoted), '\(kind)')"
+  }
 
   static func dropRole(_ role: RoleName) throws -> String { "DROP ROLE \(try quoted(role))" }
-
-  static func markRole(_ role: RoleName, _ comment: String) throws -> String {
-    "COMMENT ON ROLE \(try quoted(role)) IS \(try PostgresLiteral(comment).quoted)"
-  }
 
   private static func quoted(_ role: RoleName) throws -> String { try PostgresIdentifier(role.value).quoted }
 
   private static func quoted(_ roles: [RoleName]) throws -> String {
     try roles.map(quoted).joined(separator: ", ")
+  }
+}
+
+extension RoleName {
+  /// Service principals are known by their application id, a UUID.
+  fileprivate var looksLikeServicePrincipal: Bool {
+    let groups = value.split(separator: "-", omittingEmptySubsequences: false)
+    return groups.map(\.count) == [8, 4, 4, 4, 12]
+      && value.utf8.allSatisfy { byte in
+        byte == 0x2d || (0x30...0x39).contains(byte) || (0x61...0x66).contains(byte) || (0x41...0x46).contains(byte)
+      }
   }
 }

@@ -30,6 +30,12 @@ extension RolesRun {
 
   private func drop(_ role: String, _ outcome: inout RolesOutcome, in session: PostgresConnection) async throws {
     let name = try RoleName(role)
+    let roles = TargetRoles(metadata: metadata, connection: connection, session: session)
+    if case .foreign = try await roles.marks(of: [name])[name] {
+      outcome.dropped.append(role)
+      outcome.leftovers.append("role \"\(role)\" is kept: it is not the one that Sluice made")
+      return
+    }
     let rows = try await session.query(
       statement(PackageResources.role_references_sql), [.text(role)]
     ).rows

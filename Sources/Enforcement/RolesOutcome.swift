@@ -35,7 +35,12 @@ struct RolesOutcome: Sendable {
   mutating func note(_ made: TargetRoles.Outcome) {
     notes += made.notes
     statements += made.statements
-    roleFailures = made.failures
+    roleFailures.merge(made.failures) { $1 }
+  }
+
+  /// Audiences' roles that are somebody else's, whose members stay as they are.
+  mutating func refuse(_ foreign: Set<RoleName>) {
+    for role in foreign { roleFailures[role] = .foreign(role) }
   }
 
   mutating func verify(_ diff: MembershipDiff, after: [RoleName: Set<RoleName>]) {
@@ -57,9 +62,11 @@ struct RolesOutcome: Sendable {
         if after[change.role]?.contains(member) != true {
           removed += 1
         } else if failures[change.role]?[member] == nil {
-          failures[change.role, default: [:]][member] = Failure(
-            .permanent, "role \(member) is still a member of \(change.role) after the REVOKE",
-            remedy: "another grantor made it a member: have that grantor revoke it")
+          failures[change.role, default: [:]][member] =
+            roleFailures[change.role]
+            ?? Failure(
+              .permanent, "role \(member) is still a member of \(change.role) after the REVOKE",
+              remedy: "another grantor made it a member: have that grantor revoke it")
         }
       }
     }

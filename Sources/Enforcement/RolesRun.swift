@@ -40,14 +40,13 @@ struct RolesRun: Sendable {
     let memberships = try await read(jobs, in: session)
     let diff = memberships.diff
     var outcome = RolesOutcome(asOf: asOf, names: names, invalidMembers: memberships.invalid)
-    for change in diff.revokes { try await revoke(change, &outcome, in: session) }
-    let roles = TargetRoles(session: session)
-    var needed: [RoleName: ManagedRole.Kind] = [:]
-    for change in diff.grants {
-      for member in change.members { needed[member] = .user }
-      needed[change.role] = .audience
+    let roles = TargetRoles(metadata: metadata, connection: connection, session: session)
+    let foreign = try await roles.foreign(among: Set(diff.revokes.map(\.role)))
+    outcome.refuse(foreign)
+    for change in diff.revokes where !foreign.contains(change.role) {
+      try await revoke(change, &outcome, in: session)
     }
-    let made = try await roles.makeMissing(needed)
+    let made = try await roles.makeMissing(diff.rolesToGrantTo)
     outcome.note(made)
     for change in diff.grants { try await grant(change, made, &outcome, in: session) }
     try await verify(memberships, &outcome, in: session)
@@ -55,7 +54,7 @@ struct RolesRun: Sendable {
       try await retire(role, &outcome, in: session)
     }
     if jobs.contains(where: { $0.scope.subject == .leave }) { try await dropAll(&outcome, in: session) }
-    try await recordBeforeCommit(needed, made.made)
+    try await recordBeforeCommit(diff, outcome)
     return outcome
   }
 
@@ -156,12 +155,12 @@ struct RolesRun: Sendable {
     outcome.verify(diff, after: members)
   }
 
-  /// Users' roles are noted when something is granted to them directly, or when Sluice made them.
-  private func recordBeforeCommit(_ needed: [RoleName: ManagedRole.Kind], _ made: Set<String>) async throws {
-    let roles = needed.filter { $0.value == .audience || made.contains($0.key.value) }.map {
-      ManagedRole(role: $0.key.value, kind: $0.value, made: made.contains($0.key.value) || $0.value == .audience)
-    }
-    guard !roles.isEmpty else { return }
+  /// Audiences are noted when somebody becomes a member; users' roles when something is granted to them directly, or
+  /// when Sluice makes them.
+  private func recordBeforeCommit(_ diff: MembershipDiff, _ outcome: RolesOutcome) async throws {
+    let audiences = Set(diff.grants.map(\.role)).filter { outcome.roleFailures[$0] == nil }
+    guard !audiences.isEmpty else { return }
+    let roles = audiences.map { ManagedRole(role: $0.value, kind: .audience, made: true) }
     try await metadata.transaction { try await $0.note(roles, of: connection.id) }
   }
 
@@ -177,5 +176,15 @@ struct RolesRun: Sendable {
           actor: worker, action: "apply", connection: connection.name, job: jobs.first?.id,
           detail: ["statements": outcome.statementText, "count": "\(outcome.statements.count)"]))
     }
+  }
+}
+
+extension MembershipDiff {
+  /// The roles that have to be there before it can be carried out.
+  var rolesToGrantTo: [RoleName: ManagedRole.Kind] {
+    var roles: [RoleName: ManagedRole.Kind] = [:]
+    for member in grants.flatMap(\.members) { roles[member] = .user }
+    for change in grants { roles[change.role] = .audience }
+    return roles
   }
 }

@@ -4,6 +4,8 @@ import Postgres
 
 /// Making the roles that grants need. Whichever lane needs a role first makes it.
 struct TargetRoles: Sendable {
+  let metadata: MetadataDatabase
+  let connection: Connection
   let session: PostgresConnection
 
   /// What became of the roles that were asked for.
@@ -15,15 +17,18 @@ struct TargetRoles: Sendable {
   }
 
   /// Makes those of the roles that do not exist; users' roles so that the person can log in, where the target can.
+  /// A user's role may be somebody else's, an audience's not.
   func makeMissing(_ roles: [RoleName: ManagedRole.Kind]) async throws -> Outcome {
     var outcome = Outcome()
-    let existing = try await existing(roles.keys.map(\.value))
-    let missing = roles.filter { !existing.contains($0.key.value) }.sorted { $0.key < $1.key }
+    let marks = try await marks(of: roles.keys)
+    outcome.refuse(roles, marks)
+    let missing = roles.filter { marks[$0.key] == .absent }.sorted { $0.key < $1.key }
     guard !missing.isEmpty else { return outcome }
+    let installation = try await metadata.read { try await $0.installation() }
     let canCreateForLogin = try await hasLoginFunction()
     for (role, kind) in missing {
       do {
-        try await make(role, kind, canCreateForLogin, &outcome)
+        try await make(role, kind, canCreateForLogin, installation, &outcome)
       } catch let error as PostgresError {
         guard await session.isInTransaction, error.code == .server, error.sqlState != .queryCanceled else {
           throw error
@@ -31,32 +36,59 @@ struct TargetRoles: Sendable {
         outcome.failures[role] = Failure(error)
       }
     }
+    try await note(Dictionary(uniqueKeysWithValues: missing), &outcome)
     return outcome
   }
 
+  /// The statements that `makeMissing` would begin with.
+  func planned(_ roles: [RoleName: ManagedRole.Kind]) async throws -> [String] {
+    let marks = try await marks(of: roles.keys)
+    let missing = roles.filter { marks[$0.key] == .absent }.sorted { $0.key < $1.key }
+    guard !missing.isEmpty else { return [] }
+    let installation = try await metadata.read { try await $0.installation() }
+    let canCreateForLogin = try await hasLoginFunction()
+    return try missing.flatMap { role, kind in
+      kind == .user && canCreateForLogin
+        ? [try GrantStatements.createLogin(role)]
+        : try GrantStatements.createRole(role, mark: RoleMark.text(kind, installation: installation))
+    }
+  }
+
+  /// Remembers which roles were made, before the target commits them: a mark alone is a comment, which anybody who
+  /// may make roles could write. Somebody else may have made an audience's role at the same moment.
+  private func note(_ missing: [RoleName: ManagedRole.Kind], _ outcome: inout Outcome) async throws {
+    let marks = try await marks(of: missing.keys)
+    outcome.refuse(missing, marks)
+    let made = missing.filter { outcome.made.contains($0.key.value) }.map { role, kind in
+      ManagedRole(role: role.value, kind: kind, made: true, oid: marks[role]?.oid)
+    }
+    guard !made.isEmpty else { return }
+    try await metadata.transaction { try await $0.note(made, of: connection.id) }
+  }
+
   private func make(
-    _ role: RoleName, _ kind: ManagedRole.Kind, _ canCreateForLogin: Bool, _ outcome: inout Outcome
+    _ role: RoleName, _ kind: ManagedRole.Kind, _ canCreateForLogin: Bool, _ installation: String,
+    _ outcome: inout Outcome
   ) async throws {
     if kind == .user, canCreateForLogin {
       do {
-        try await makeForLogin(role)
-        outcome.made.insert(role.value)
-        outcome.statements.append("SELECT databricks_create_role(\(try PostgresLiteral(role.value).quoted), …)")
-        return
+        return try await make(role, [try GrantStatements.createLogin(role)], &outcome)
       } catch let error as PostgresError where error.sqlState == .invalidParameterValue {
         outcome.notes.append(
           "role \"\(role)\" cannot log in with OAuth: the workspace knows no such identity")
-      } catch let error as PostgresError where error.isAlreadyThere { return try await hearOfOthersRoles() }
+      }
     }
+    let mark = RoleMark.text(kind, installation: installation)
+    try await make(role, try GrantStatements.createRole(role, mark: mark), &outcome)
+  }
+
+  private func make(_ role: RoleName, _ statements: [String], _ outcome: inout Outcome) async throws {
     do {
-      let create = try GrantStatements.createRole(role)
-      let mark = try GrantStatements.markRole(role, "made by Sluice")
-      try await session.savepoint {
-        _ = try await $0.query(create)
-        _ = try await $0.query(mark)
+      try await session.savepoint { session in
+        for sql in statements { _ = try await session.query(sql) }
       }
       outcome.made.insert(role.value)
-      outcome.statements.append(create)
+      outcome.statements += statements
     } catch let error as PostgresError where error.isAlreadyThere {
       // Another lane of this connection, or somebody else, has just made it.
       try await hearOfOthersRoles()
@@ -78,15 +110,6 @@ struct TargetRoles: Sendable {
       """)
   }
 
-  /// `databricks_create_role` binds the role to the workspace's identity, which is what makes OAuth logins possible.
-  private func makeForLogin(_ role: RoleName) async throws {
-    _ = try await session.savepoint {
-      try await $0.query(
-        "select public.databricks_create_role($1, $2)",
-        [.text(role.value), .text(role.looksLikeServicePrincipal ? "SERVICE_PRINCIPAL" : "USER")])
-    }
-  }
-
   private func hasLoginFunction() async throws -> Bool {
     try await session.query(
       """
@@ -95,25 +118,18 @@ struct TargetRoles: Sendable {
       """
     ).rows.isEmpty == false
   }
+}
 
-  func existing(_ roles: [String]) async throws -> Set<String> {
-    let rows = try await session.query("select rolname from pg_roles where rolname = any ($1)", [.textArray(roles)])
-    return Set(try rows.rows.map { try $0.text("rolname") })
+extension TargetRoles.Outcome {
+  /// Audiences whose names are somebody else's.
+  fileprivate mutating func refuse(_ roles: [RoleName: ManagedRole.Kind], _ marks: [RoleName: RoleMark]) {
+    for (role, kind) in roles where kind == .audience {
+      if case .foreign = marks[role] { failures[role] = .foreign(role) }
+    }
   }
 }
 
 extension PostgresError {
   /// 42710 one after the other, 23505 at the same time (GRANTS.md d-1).
   fileprivate var isAlreadyThere: Bool { sqlState == .duplicateObject || sqlState == .uniqueViolation }
-}
-
-extension RoleName {
-  /// Service principals are known by their application id, a UUID.
-  fileprivate var looksLikeServicePrincipal: Bool {
-    let groups = value.split(separator: "-", omittingEmptySubsequences: false)
-    return groups.map(\.count) == [8, 4, 4, 4, 12]
-      && value.utf8.allSatisfy { byte in
-        byte == 0x2d || (0x30...0x39).contains(byte) || (0x61...0x66).contains(byte) || (0x41...0x46).contains(byte)
-      }
-  }
 }

@@ -71,7 +71,7 @@ extension MetadataSession {
   }
 
   private func upsertAudiences(of connectionID: Int64, _ drafts: [AudienceDraft]) async throws -> [Int64] {
-    let installation = try await connection.query("select id::text as id from installation").rows[0].text("id")
+    let installation = try await installation()
     let roles = drafts.map { draft in
       "sluice_\(draft.access == .write ? "w" : "r")_\(ShortHash.base32(of: "\(installation)/\(connectionID)/\(draft.key)"))"
     }

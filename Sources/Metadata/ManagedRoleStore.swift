@@ -8,11 +8,14 @@ package struct ManagedRole: Sendable, Hashable {
   package let kind: Kind
   /// Whether Sluice made it; only then may it ever be dropped.
   package let made: Bool
+  /// Its OID when Sluice made it: a role of that name with another one is somebody else's.
+  package let oid: UInt32?
 
-  package init(role: String, kind: Kind, made: Bool) {
+  package init(role: String, kind: Kind, made: Bool, oid: UInt32? = nil) {
     self.role = role
     self.kind = kind
     self.made = made
+    self.oid = oid
   }
 }
 
@@ -39,13 +42,31 @@ package struct ManagedGrants: Sendable {
 extension MetadataSession {
   package func managedRoles(of connectionID: Int64) async throws -> [ManagedRole] {
     try await connection.query(
-      "select role, kind, made from managed_role where connection_id = $1 and dropped_at is null order by role",
+      "select role, kind, made, oid from managed_role where connection_id = $1 and dropped_at is null order by role",
       [.int8(connectionID)]
-    ).rows.map { row in
-      ManagedRole(
-        role: try row.text("role"), kind: try row.text("kind") == "user" ? .user : .audience,
-        made: try row.bool("made"))
-    }
+    ).rows.map(Self.decodeRole)
+  }
+
+  /// Those of these roles that Sluice made, by name.
+  package func madeRoles(of connectionID: Int64, among roles: [String]) async throws -> [String: ManagedRole] {
+    let made = try await connection.query(
+      """
+      select role, kind, made, oid from managed_role
+      where connection_id = $1 and role = any ($2) and made and dropped_at is null
+      """, [.int8(connectionID), .textArray(roles)]
+    ).rows.map(Self.decodeRole)
+    return Dictionary(uniqueKeysWithValues: made.map { ($0.role, $0) })
+  }
+
+  private static func decodeRole(_ row: PostgresRow) throws -> ManagedRole {
+    ManagedRole(
+      role: try row.text("role"), kind: try row.text("kind") == "user" ? .user : .audience, made: try row.bool("made"),
+      oid: try row.optionalInt("oid").map { UInt32(truncatingIfNeeded: $0) })
+  }
+
+  /// What tells this installation's roles from those of others in the same target.
+  package func installation() async throws -> String {
+    try await connection.query("select id::text as id from installation").rows[0].text("id")
   }
 
   /// Notes roles before they are granted to; a role once made by Sluice stays made by Sluice.
@@ -54,16 +75,17 @@ extension MetadataSession {
     let sorted = Set(roles).sorted { $0.role < $1.role }
     _ = try await connection.query(
       """
-      insert into managed_role (connection_id, role, kind, made)
-      select $1, r.role, r.kind, bool_or(r.made)
-      from unnest($2::text[], $3::text[], $4::boolean[]) as r (role, kind, made)
+      insert into managed_role (connection_id, role, kind, made, oid)
+      select $1, r.role, r.kind, bool_or(r.made), nullif(max(r.oid), 0)
+      from unnest($2::text[], $3::text[], $4::boolean[], $5::bigint[]) as r (role, kind, made, oid)
       group by r.role, r.kind order by r.role
       on conflict (connection_id, role) do update set dropped_at = null, noted_at = excluded.noted_at,
-        made = excluded.made or managed_role.made and managed_role.dropped_at is null
+        made = excluded.made or managed_role.made and managed_role.dropped_at is null,
+        oid = coalesce(excluded.oid, case when managed_role.dropped_at is null then managed_role.oid end)
       """,
       [
         .int8(connectionID), .textArray(sorted.map(\.role)), .textArray(sorted.map(\.kind.rawValue)),
-        .boolArray(sorted.map(\.made)),
+        .boolArray(sorted.map(\.made)), .int8Array(sorted.map { Int64($0.oid ?? 0) }),
       ])
   }
 
