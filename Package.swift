@@ -131,7 +131,8 @@ let package = Package(
       path: "Tests/SluiceTestKit", swiftSettings: strict),
     tests("MetadataTests", ["Metadata", "SluiceTestKit", "Governance", "Postgres", "Platform", logging]),
     tests(
-      "EnforcementTests", ["Enforcement", "Metadata", "SluiceTestKit", "Governance", "Postgres", "Platform", logging]),
+      "EnforcementTests",
+      ["Enforcement", "Metadata", "SluiceTestKit", "LocalServers", "Governance", "Postgres", "Platform", logging]),
     tests(
       "ClusterTests",
       [

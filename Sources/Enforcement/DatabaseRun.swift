@@ -1,5 +1,6 @@
 import Governance
 import Metadata
+import Metrics
 import Platform
 import Postgres
 
@@ -22,14 +23,24 @@ struct DatabaseRun: Sendable {
       let began = ContinuousClock.now
       switch try await attempt(jobs, progress, in: session) {
       case .success(let chunk):
-        progress.note(chunk, took: began.duration(to: .now))
+        let took = began.duration(to: .now)
+        count("committed", took)
+        progress.note(chunk, took: took)
         try await recordCommitted(chunk.outcome, jobs)
-      case .failure(let lost): try progress.note(lost)
+      case .failure(let lost):
+        count("repeated", began.duration(to: .now))
+        try progress.note(lost)
       }
       if progress.waits > 0 { try await Task.sleep(for: Self.pause.delay(failures: progress.waits)) }
     }
     try await followUp(jobs, progress)
     return progress.results(of: jobs)
+  }
+
+  private func count(_ outcome: String, _ took: Duration) {
+    Counter(label: MetricName.targetTransactions, dimensions: [("outcome", outcome)]).increment()
+    Metrics.Timer(label: MetricName.targetTransactionSeconds).recordNanoseconds(
+      Int64(took.inSeconds * 1e9))
   }
 
   /// What a transaction was about, and what came of it.
