@@ -68,7 +68,7 @@ let package = Package(
       "Metadata", ["Postgres", "Governance", "Platform", logging], embedding: ["Migrations", "Statements"]),
     // Floor 5
     floor(
-      "Enforcement", ["Governance", "Databricks", "Metadata", "Postgres", "Platform", logging],
+      "Enforcement", ["Governance", "Databricks", "Metadata", "Postgres", "Platform", logging, metrics],
       embedding: ["Statements"]),
     // Floor 6
     floor(
@@ -131,7 +131,8 @@ let package = Package(
       path: "Tests/SluiceTestKit", swiftSettings: strict),
     tests("MetadataTests", ["Metadata", "SluiceTestKit", "Governance", "Postgres", "Platform", logging]),
     tests(
-      "EnforcementTests", ["Enforcement", "Metadata", "SluiceTestKit", "Governance", "Postgres", "Platform", logging]),
+      "EnforcementTests",
+      ["Enforcement", "Metadata", "SluiceTestKit", "LocalServers", "Governance", "Postgres", "Platform", logging]),
     tests(
       "ClusterTests",
       [

@@ -51,14 +51,38 @@ extension DatabaseRun {
     var relations = Set(extent.securables.compactMap { places[$0]?.oid })
     if extent.isEverything || !extent.wholeRoles.isEmpty {
       let roles = extent.isEverything ? Set(managed.keys) : extent.wholeRoles
-      relations.formUnion(
-        try await metadata.read {
-          try await $0.desiredRelations(
-            connection: connection.id, database: database, roles: roles, everything: extent.isEverything)
-        })
-      relations.formUnion(try await RoleHoldings.read(roles, in: session).relations)
+      relations.formUnion(try await unsettled(roles, everything: extent.isEverything, in: session))
     }
     return Agenda(names: names, extent: extent, places: places, managed: managed, relations: relations)
+  }
+}
+
+extension DatabaseRun {
+  /// Where these roles have, should have or were given something, apart from what the target itself finds to be as it
+  /// should: a table that is new to an audience of thousands is looked at, and not the thousands.
+  private func unsettled(
+    _ roles: Set<String>, everything: Bool, in session: PostgresConnection
+  ) async throws -> Set<UInt32> {
+    let (desired, given) = try await metadata.read {
+      try await $0.desiredRelations(
+        connection: connection.id, database: database, roles: roles, everything: everything)
+    }
+    let all = roles.union(desired.keys.map(\.role))
+    let held = try await RoleHoldings.read(all, in: session).relations
+    let concerned = held.union(desired.keys).union(given)
+    let wanted = desired.filter { held.contains($0.key) }
+    guard !wanted.isEmpty else { return Set(concerned.map(\.relation)) }
+    let rows = try await session.query(
+      statement(PackageResources.settled_relations_sql),
+      [
+        .textArray(wanted.map(\.key.role)), .int8Array(wanted.map { Int64($0.key.relation) }),
+        .textArray(wanted.map { $0.value.map(\.keyword).sorted().joined(separator: ",") }),
+      ]
+    ).rows
+    let settled = try rows.map { row in
+      RoleHoldings.Holder(role: try row.text("role"), relation: UInt32(truncatingIfNeeded: try row.int("oid")))
+    }
+    return Set(concerned.subtracting(settled).map(\.relation))
   }
 }
 
@@ -69,8 +93,13 @@ struct RoleHoldings: Sendable {
     let schema: UInt32
   }
 
+  struct Holder: Hashable, Sendable {
+    let role: String
+    let relation: UInt32
+  }
+
   /// Tables, and sequences that no column owns.
-  private(set) var relations: Set<UInt32> = []
+  private(set) var relations: Set<Holder> = []
   private(set) var schemas: Set<UInt32> = []
   /// Schemas with columns, functions or types that a role has privileges on.
   private(set) var others: Set<Place> = []
@@ -89,7 +118,7 @@ struct RoleHoldings: Sendable {
       let oid = UInt32(truncatingIfNeeded: try row.int("oid"))
       let schema = UInt32(truncatingIfNeeded: try row.int("schema"))
       switch try row.text("family") {
-      case "relation": holdings.relations.insert(oid)
+      case "relation": holdings.relations.insert(Holder(role: try row.text("role"), relation: oid))
       case "schema": holdings.schemas.insert(oid)
       default: holdings.others.insert(Place(role: try row.text("role"), schema: schema))
       }

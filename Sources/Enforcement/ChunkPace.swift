@@ -10,7 +10,7 @@ struct ChunkPace: Sendable {
   static let maximumGrants = 20_000
   private static let initial = 200
   /// Each may have a sequence, which is locked too.
-  private static let maximum = 400
+  static let maximum = 400
   private static let step = 50
 
   /// About how long a transaction may take.

@@ -16,7 +16,8 @@ extension DatabaseRun {
         try await metadata.desiredAccesses(
           database: database, securables: places.relationIDs, roles: named, whole: extent.wholeSecurables,
           everything: extent.isEverything),
-        try await metadata.roleKinds(of: connection.id, among: grantees, everything: false),
+        grantees.isEmpty
+          ? [:] : try await metadata.roleKinds(of: connection.id, among: grantees, everything: false),
         try await metadata.managedGrants(
           of: connection.id, roles: whole.isEmpty ? Array(named) : nil, on: places.relationIDs)
       )
@@ -61,40 +62,5 @@ extension DatabaseRun {
       statement(PackageResources.securable_grantees_sql), [.int8Array(relations.map(Int64.init))]
     ).rows
     return Set(try rows.map { try $0.text("role") })
-  }
-}
-
-/// What a run would have to do in a database.
-struct PlannedWork: Sendable {
-  var plan = GrantPlan()
-  var names = GrantStatements.Names()
-  var roles: [RoleName: ManagedRole.Kind] = [:]
-}
-
-extension DatabaseRun {
-  /// Relations that a comparison without changes reads at once.
-  private static let comparedAtOnce = 2_000
-
-  /// Everything that a run of this agenda does but the statements.
-  func compare(_ agenda: Agenda, in session: PostgresConnection) async throws -> PlannedWork {
-    var agenda = agenda
-    var work = PlannedWork()
-    var relieved: [String: ManagedRole.Kind] = [:]
-    repeat {
-      let window = agenda.window(Self.comparedAtOnce)
-      let inputs = try await read(window, of: agenda, in: session)
-      let plan = GrantPlan.diff(inputs)
-      work.plan.grants.formUnion(plan.grants)
-      work.plan.revokes.formUnion(plan.revokes)
-      work.names.merge(inputs.catalog.names)
-      work.roles.merge(inputs.rolesToGrantTo(plan)) { $1 }
-      relieved.merge(inputs.rolesToRelieve(plan)) { $1 }
-      agenda.finish(window)
-    } while !agenda.left.isEmpty
-    let unused = try await Prerequisites.unused(
-      by: relieved, self, agenda, revokes: work.plan.revokes, in: session)
-    work.names.merge(unused.names)
-    work.plan.revokes.formUnion(unused.revokes)
-    return work
   }
 }

@@ -1,5 +1,6 @@
 import Governance
 import Metadata
+import Metrics
 import Platform
 import Postgres
 
@@ -22,14 +23,24 @@ struct DatabaseRun: Sendable {
       let began = ContinuousClock.now
       switch try await attempt(jobs, progress, in: session) {
       case .success(let chunk):
-        progress.note(chunk, took: began.duration(to: .now))
+        let took = began.duration(to: .now)
+        count("committed", took)
+        progress.note(chunk, took: took)
         try await recordCommitted(chunk.outcome, jobs)
-      case .failure(let lost): try progress.note(lost)
+      case .failure(let lost):
+        count("repeated", began.duration(to: .now))
+        try progress.note(lost)
       }
       if progress.waits > 0 { try await Task.sleep(for: Self.pause.delay(failures: progress.waits)) }
     }
     try await followUp(jobs, progress)
     return progress.results(of: jobs)
+  }
+
+  private func count(_ outcome: String, _ took: Duration) {
+    Counter(label: MetricName.targetTransactions, dimensions: [("outcome", outcome)]).increment()
+    Metrics.Timer(label: MetricName.targetTransactionSeconds).recordNanoseconds(
+      Int64(took.inSeconds * 1e9))
   }
 
   /// What a transaction was about, and what came of it.
@@ -177,11 +188,14 @@ struct DatabaseRun: Sendable {
   private func followUp(_ jobs: [ClaimedJob], _ progress: DatabaseProgress) async throws {
     let audiences = jobs.filter { $0.scope.subject == .audience }.compactMap(\.scope.audience)
     let isLeaving = jobs.contains { $0.scope.subject == .leave }
-    guard progress.isDone, !audiences.isEmpty || progress.isStale || isLeaving else { return }
+    let emptied = progress.relieved.filter { $0.value == .audience }.map(\.key)
+    guard progress.isDone, !audiences.isEmpty || !emptied.isEmpty || progress.isStale || isLeaving else { return }
     try await metadata.transaction { metadata in
       var requests: [JobRequest] = []
       let roles = try await metadata.lane(.roles, of: connection.id).id
-      for role in try await metadata.obsoleteAudiences(among: audiences) {
+      let obsolete = try await metadata.obsoleteAudiences(
+        of: connection.id, among: audiences, roles: emptied)
+      for role in obsolete {
         requests.append(JobRequest(lane: roles, kind: .revoke, jobClass: .bulk, scope: .retirement(role)))
       }
       if progress.isStale {
@@ -205,14 +219,16 @@ struct MovedNames: Error, CustomStringConvertible {
 }
 
 extension MetadataSession {
-  /// Roles of the audiences that have neither members nor data sources left.
-  func obsoleteAudiences(among ids: [Int64]) async throws -> [String] {
+  /// Roles of those of the audiences that do without one, or have neither members nor data sources left.
+  func obsoleteAudiences(of connectionID: Int64, among ids: [Int64] = [], roles: [String]) async throws -> [String] {
     try await connection.query(
       """
       select role from audience a
-      where id = any ($1) and not exists (select from audience_member where audience_id = a.id)
-        and not exists (select from audience_securable where audience_id = a.id)
-      """, [.int8Array(ids)]
+      where connection_id = $1 and (id = any ($2) or role = any ($3))
+        and (form in ('direct', 'unplaced')
+          or not exists (select from audience_member where audience_id = a.id)
+            and not exists (select from audience_securable where audience_id = a.id))
+      """, [.int8(connectionID), .int8Array(ids), .textArray(roles)]
     ).rows.map { try $0.text("role") }
   }
 }

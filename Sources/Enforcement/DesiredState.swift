@@ -86,15 +86,26 @@ extension MetadataSession {
     return state
   }
 
-  /// The relations of a database on which roles should have something, or had.
+  /// What roles should have on the relations of a database, and where they were given something.
   func desiredRelations(
     connection id: Int64, database: Int64, roles: Set<String>, everything: Bool
-  ) async throws -> Set<UInt32> {
+  ) async throws -> (desired: [RoleHoldings.Holder: Set<Privilege>], given: Set<RoleHoldings.Holder>) {
+    var (desired, given) = ([RoleHoldings.Holder: Set<Privilege>](), Set<RoleHoldings.Holder>())
     let rows = try await connection.query(
       statement(PackageResources.desired_relations_sql),
       [.int8(id), .int8(database), .bool(everything), .textArray(Array(roles))]
     ).rows
-    return Set(try rows.map { UInt32(truncatingIfNeeded: try $0.int("oid")) })
+    for row in rows {
+      let holder = RoleHoldings.Holder(
+        role: try row.text("role"), relation: UInt32(truncatingIfNeeded: try row.int("oid")))
+      guard let access = try row.optionalText("access").flatMap(AccessLevel.init) else {
+        given.insert(holder)
+        continue
+      }
+      guard let kind = SecurableKind(rawValue: try row.text("kind")) else { continue }
+      desired[holder, default: []].formUnion(access.privileges(on: kind))
+    }
+    return (desired, given)
   }
 
   /// The schemas in which roles should have something, by role.

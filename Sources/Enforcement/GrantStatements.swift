@@ -30,6 +30,14 @@ enum GrantStatements {
     return verb == .grant ? "GRANT \(on) TO \(grantees)" : "REVOKE \(on) FROM \(grantees)"
   }
 
+  /// The statements for these grants, as far as their securables have names; revokes in the reverse order.
+  static func render(_ verb: Verb, _ grants: Set<Grant>, _ names: Names) throws -> [String] {
+    let statements = try GrantRectangle.rectangles(covering: grants).compactMap { rectangle in
+      try rectangle.split { names[$0] != nil }.present.map { try render(verb, $0, names) }
+    }
+    return verb == .grant ? statements : statements.reversed()
+  }
+
   /// Adds members to an audience. Where the server knows options, a member inherits and cannot become the audience.
   static func render(adding change: MembershipChange, serverVersion: Int) throws -> String {
     let options = serverVersion >= 160_000 ? " WITH INHERIT TRUE, SET FALSE" : ""

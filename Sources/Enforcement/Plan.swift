@@ -8,7 +8,20 @@ package struct PlannedStatements: Sendable {
   package let connection: String
   /// The database, or nil for the role catalogue of the instance.
   package let database: String?
-  package let statements: [String]
+  /// Where the statements run.
+  package let place: String
+  /// What a run would commit together.
+  package let transactions: [[String]]
+
+  package var statements: [String] { transactions.flatMap(\.self) }
+
+  /// What psql runs, given to it as the role that Sluice logs in as.
+  package func script() throws -> String {
+    let name = database.map { "database \($0)" } ?? "roles"
+    let begin = "-- \(connection), \(name)\n\\connect \(try PostgresIdentifier(place).quoted)\n"
+    return begin
+      + transactions.map { "BEGIN;\n" + $0.map { "\($0);\n" }.joined() + "COMMIT;\n" }.joined()
+  }
 }
 
 /// The path of a run without its last step: desired state and catalog are read and compared, nothing is written.
@@ -21,67 +34,115 @@ package struct Planner: Sendable {
     self.targets = targets
   }
 
-  /// What is left to do on a connection: its databases (or the one named) and, for the whole connection, its roles.
-  package func plan(_ connection: Connection, database: String? = nil) async throws -> [PlannedStatements] {
+  /// What is left to do on a connection: on its roles first, then in its databases. Below the connection, only what is
+  /// about the data sources at the path.
+  package func plan(_ connection: Connection, below path: SecurablePath? = nil) async throws -> [PlannedStatements] {
     let lanes = try await metadata.read { try await $0.lanes(of: connection.id) }
     var plans: [PlannedStatements] = []
-    for lane in lanes where lane.kind == .database && (database == nil || lane.databaseName == database) {
-      plans.append(try await planDatabase(connection, lane))
+    var made: Set<RoleName> = []
+    if path?.database == nil {
+      let (plan, roles) = try await planRoles(connection)
+      plans.append(plan)
+      made = roles
     }
-    if database == nil { plans.insert(try await planRoles(connection), at: 0) }
+    for lane in lanes where lane.kind == .database && (path?.database ?? lane.databaseName) == lane.databaseName {
+      let (plan, roles) = try await planDatabase(connection, lane, below: path, apartFrom: made)
+      plans.append(plan)
+      made.formUnion(roles)
+    }
     return plans.filter { !$0.statements.isEmpty }
   }
 
-  private func planDatabase(_ connection: Connection, _ lane: Lane) async throws -> PlannedStatements {
+  private func planDatabase(
+    _ connection: Connection, _ lane: Lane, below path: SecurablePath?, apartFrom made: Set<RoleName>
+  ) async throws -> (PlannedStatements, Set<RoleName>) {
     guard let id = lane.database else { preconditionFailure("a database lane has a database") }
     let run = DatabaseRun(metadata: metadata, connection: connection, database: id, worker: "plan")
-    let statements = try await inTarget(connection, lane.databaseName) { session in
-      var extent = Extent()
+    var extent = Extent()
+    if let path, path.schema != nil {
+      let below = try await metadata.read { try await $0.securables(below: path, depth: 1) }
+      extent.wholeSecurables = Set(below.filter(\.kind.isTableLike).map(\.id))
+    } else {
       extent.isEverything = true
-      let agenda = try await run.agenda(of: extent, JobRoles(), in: session)
-      let work = try await run.compare(agenda, in: session)
-      let creations = try await TargetRoles(metadata: metadata, connection: connection, session: session)
-        .planned(work.roles)
-      return try GrantRectangle.rectangles(covering: work.plan.revokes).reversed().compactMap { rectangle in
-        try rectangle.split { work.names[$0] != nil }.present.map {
-          try GrantStatements.render(.revoke, $0, work.names)
-        }
-      } + creations
-        + GrantRectangle.rectangles(covering: work.plan.grants).compactMap { rectangle in
-          try rectangle.split { work.names[$0] != nil }.present.map {
-            try GrantStatements.render(.grant, $0, work.names)
-          }
-        }
     }
-    return PlannedStatements(connection: connection.name, database: lane.databaseName, statements: statements)
+    let work = try await inTarget(connection, lane.databaseName) { [extent] session in
+      try await run.plan(extent, apartFrom: made, in: session)
+    }
+    let plan = PlannedStatements(
+      connection: connection.name, database: lane.databaseName, place: lane.databaseName ?? connection.database,
+      transactions: work.transactions)
+    return (plan, work.made)
   }
 
-  private func planRoles(_ connection: Connection) async throws -> PlannedStatements {
+  private func planRoles(_ connection: Connection) async throws -> (PlannedStatements, Set<RoleName>) {
     let run = RolesRun(metadata: metadata, connection: connection, worker: "plan")
-    let statements = try await inTarget(connection, nil) { session in
-      let memberships = try await run.read(nil, in: session)
-      let diff = memberships.diff
+    let (statements, made) = try await inTarget(connection, nil) { session in
+      let diff = try await run.read(nil, in: session).diff
       let version = await session.serverVersion
-      let creations = try await TargetRoles(metadata: metadata, connection: connection, session: session)
-        .planned(diff.rolesToGrantTo)
-      return try diff.revokes.map(GrantStatements.render(removing:)) + creations
-        + diff.grants.map { try GrantStatements.render(adding: $0, serverVersion: version) }
+      let roles = TargetRoles(metadata: metadata, connection: connection, session: session)
+      let foreign = try await roles.foreign(among: Set((diff.revokes + diff.grants).map(\.role)))
+      let creations = try await roles.planned(diff.rolesToGrantTo)
+      let statements =
+        try diff.revokes.filter { !foreign.contains($0.role) }.map(GrantStatements.render(removing:)) + creations
+        + diff.grants.filter { !foreign.contains($0.role) }.map {
+          try GrantStatements.render(adding: $0, serverVersion: version)
+        }
+      return (statements, Set(diff.rolesToGrantTo.keys))
     }
-    return PlannedStatements(connection: connection.name, database: nil, statements: statements)
+    let plan = PlannedStatements(
+      connection: connection.name, database: nil, place: connection.database,
+      transactions: statements.isEmpty ? [] : [statements])
+    return (plan, made)
   }
 
-  private func inTarget(
+  private func inTarget<Value: Sendable>(
     _ connection: Connection, _ database: String?,
-    _ body: @Sendable (PostgresConnection) async throws -> [String]
-  ) async throws -> [String] {
+    _ body: @Sendable (PostgresConnection) async throws -> Value
+  ) async throws -> Value {
     let session = try await targets.open(connection, database: database)
     do {
-      let statements = try await session.transaction(readOnly: true, body)
+      let value = try await session.transaction(readOnly: true, body)
       await session.close()
-      return statements
+      return value
     } catch {
       await session.close()
       throw error
     }
+  }
+}
+
+extension DatabaseRun {
+  /// Everything that a run does but the statements.
+  ///
+  /// - Parameter made: roles that are made before
+  /// - Returns: the statements by transaction, and the roles that are there after them
+  func plan(
+    _ extent: Extent, apartFrom made: Set<RoleName>, in session: PostgresConnection
+  ) async throws -> (transactions: [[String]], made: Set<RoleName>) {
+    var agenda = try await agenda(of: extent, JobRoles(), in: session)
+    let roles = TargetRoles(metadata: metadata, connection: connection, session: session)
+    var (transactions, made) = ([[String]](), made)
+    var relieved: [String: ManagedRole.Kind] = [:]
+    var revokes: Set<Grant> = []
+    repeat {
+      let window = agenda.window(ChunkPace.maximum)
+      let inputs = try await read(window, of: agenda, in: session)
+      var plan = GrantPlan.diff(inputs)
+      let needed = inputs.rolesToGrantTo(plan).filter { !made.contains($0.key) }
+      let foreign = try await roles.foreign(among: needed.filter { $0.value == .audience }.map(\.key))
+      plan.grants = plan.grants.filter { !foreign.contains($0.grantee) }
+      let creations = try await roles.planned(needed)
+      made.formUnion(needed.keys.filter { !foreign.contains($0) })
+      relieved.merge(inputs.rolesToRelieve(plan)) { $1 }
+      revokes.formUnion(plan.revokes)
+      let names = inputs.catalog.names
+      transactions.append(
+        try GrantStatements.render(.revoke, plan.revokes, names) + creations
+          + GrantStatements.render(.grant, plan.grants, names))
+      agenda.finish(window)
+    } while !agenda.left.isEmpty
+    let unused = try await Prerequisites.unused(by: relieved, self, agenda, revokes: revokes, in: session)
+    transactions[transactions.count - 1] += try GrantStatements.render(.revoke, unused.revokes, unused.names)
+    return (transactions.filter { !$0.isEmpty }, made)
   }
 }

@@ -74,7 +74,9 @@ struct Prerequisites: Sendable {
     let grantees = Set(idle.map(\.grantee))
     let holdings = try await RoleHoldings.read(
       Set(grantees.map(\.value)), schemas: anywhere ? nil : schemas, in: session)
-    let entries = try await ObservedState.read(roles: grantees, relations: holdings.relations, in: session).entries
+    let entries = try await ObservedState.read(
+      roles: grantees, relations: Set(holdings.relations.map(\.relation)), in: session
+    ).entries
     func isShared(_ role: String) -> Bool { roles[role] == .user && !agenda.extent.isLeaving }
     var used: Set<Place> = []
     func note(_ role: String, _ schema: UInt32) {

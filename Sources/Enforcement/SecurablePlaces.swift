@@ -52,8 +52,15 @@ extension MetadataSession {
   func places(in database: Int64, at oids: Set<UInt32>) async throws -> SecurablePlaces {
     try await places(
       """
-      select id, kind, oid from securable
-      where id = $1 or database_id = $1 and (kind = 'schema' or oid = any ($2))
+      select id, kind, oid, dropped_at from securable where id = $1
+      union all
+      select id, kind, oid, dropped_at from securable where database_id = $1 and kind = 'schema'
+      union all
+      select id, kind, oid, dropped_at from securable
+      where database_id = $1 and oid = any ($2) and kind not in ('database', 'schema') and dropped_at is null
+      union all
+      select id, kind, oid, dropped_at from securable
+      where database_id = $1 and oid = any ($2) and kind <> 'schema' and dropped_at is not null
       order by dropped_at desc nulls first, id desc
       """, [.int8(database), .int8Array(oids.map(Int64.init))])
   }

@@ -22,8 +22,16 @@ package enum MetricName {
   package static let probes = "sluice_instance_probes_total"
   /// Dead letters deleted because nobody decided about them for too long.
   package static let deadPruned = "sluice_dead_letters_pruned_total"
+  /// Audiences for which a connection's role budget has no place, so that their members are denied; dimension
+  /// `connection`.
+  package static let rolesUnplaced = "sluice_roles_unplaced"
   /// Questions to the APIs of instances that failed, or were not answered in time.
   package static let questionsFailed = "sluice_instance_questions_failed_total"
+  /// Transactions that grant or revoke in targets; dimension `outcome`: `committed`, or `repeated` with less in them, because
+  /// they were slow, too much for the server, or lost against somebody else's changes.
+  package static let targetTransactions = "sluice_target_transactions_total"
+  /// Seconds that such a transaction took.
+  package static let targetTransactionSeconds = "sluice_target_transaction_seconds"
   /// Jobs that a worker takes at once now, so that a batch takes about its batch time.
   package static let batchLimit = "sluice_batch_limit"
   /// Seconds from claim to settlement of a batch.

@@ -7,13 +7,14 @@ struct PlanCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "plan", abstract: "Prints the SQL that would bring the targets to the desired state, and runs none.",
     discussion: """
-      It is read from the real catalogs. Exit 0 if there is nothing to do, 1 if there is.
+      It is read from the real catalogs. Exit 0 if there is nothing to do, 1 if there is. What it prints for one
+      connection, psql can run as the user that Sluice logs in as.
 
       Example: sluice plan prod
       """)
 
   @Argument(
-    help: .init("A connection or a database; everything without it.", valueName: "path"),
+    help: .init("A connection, database, schema or table; everything without it.", valueName: "path"),
     transform: PathText.parse)
   var path: SecurablePath?
   @OptionGroup var common: CommonOptions
@@ -30,7 +31,7 @@ struct PlanCommand: AsyncParsableCommand {
       let plans = try await settings.withTargets(metadata) { targets in
         let planner = Planner(metadata: metadata, targets: targets)
         var plans: [PlannedStatements] = []
-        for target in connections { plans += try await planner.plan(target, database: path?.database) }
+        for target in connections { plans += try await planner.plan(target, below: path) }
         return plans
       }
       try show(plans)
@@ -49,10 +50,6 @@ struct PlanCommand: AsyncParsableCommand {
         })
     }
     if plans.isEmpty { return common.output.note("nothing to do") }
-    for plan in plans {
-      // A comment of SQL, so that the answer as a whole can be read by psql.
-      let place = plan.database.map { "database \($0)" } ?? "roles"
-      try Output.standardOutput("-- \(plan.connection), \(place)\n" + plan.statements.map { "\($0);\n" }.joined())
-    }
+    for plan in plans { try Output.standardOutput(try plan.script()) }
   }
 }
