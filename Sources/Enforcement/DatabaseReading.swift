@@ -40,8 +40,9 @@ extension DatabaseRun {
   private func foreignAudiences(
     _ audiences: Set<String>, in session: PostgresConnection
   ) async throws -> Set<RoleName> {
-    try await TargetRoles(metadata: metadata, connection: connection, session: session)
-      .foreign(among: try audiences.map { try RoleName($0) })
+    guard !audiences.isEmpty else { return [] }
+    return try await TargetRoles(metadata: metadata, connection: connection, session: session)
+      .marks(of: try audiences.map { try RoleName($0) }).foreign
   }
 
   private func places(_ ids: Set<Int64>, _ extent: Extent) async throws -> SecurablePlaces {
@@ -70,7 +71,9 @@ extension DatabaseRun {
   }
 
   private func accesses(_ roles: Set<String>, _ extent: Extent) async throws -> DesiredState {
-    try await metadata.read {
+    // Of a connection that is being deleted nothing is desired, also where that is only tried (a dry run).
+    if connection.state == .deleting { return DesiredState() }
+    return try await metadata.read {
       try await $0.desiredAccesses(
         database: database, roles: roles, securables: extent.wholeSecurables, everything: extent.isEverything)
     }

@@ -32,19 +32,20 @@ package struct Planner: Sendable {
     return plans.filter { !$0.statements.isEmpty }
   }
 
-  private func planDatabase(_ connection: Connection, _ lane: Lane) async throws -> PlannedStatements {
+  func planDatabase(_ connection: Connection, _ lane: Lane) async throws -> PlannedStatements {
     guard let id = lane.database else { preconditionFailure("a database lane has a database") }
     let run = DatabaseRun(metadata: metadata, connection: connection, database: id, worker: "plan")
     let statements = try await inTarget(connection, lane.databaseName) { session in
       var extent = Extent()
       extent.isEverything = true
+      extent.isLeaving = connection.state == .deleting
       let inputs = try await run.read(extent, in: session)
       let plan = GrantPlan.diff(inputs)
       let names = try await GrantStatements.Names.read(
         Set(plan.revokes.union(plan.grants).map(\.securable)), in: session)
       let needed = inputs.rolesToGrantTo(plan)
-      let creations = try await TargetRoles(metadata: metadata, connection: connection, session: session).planned(
-        needed)
+      let creations = try await TargetRoles(metadata: metadata, connection: connection, session: session)
+        .planned(needed).statements
       return try GrantRectangle.rectangles(covering: plan.revokes).reversed().compactMap { rectangle in
         try rectangle.split { names[$0] != nil }.present.map { try GrantStatements.render(.revoke, $0, names) }
       } + creations
@@ -57,27 +58,19 @@ package struct Planner: Sendable {
 
   private func planRoles(_ connection: Connection) async throws -> PlannedStatements {
     let run = RolesRun(metadata: metadata, connection: connection, worker: "plan")
-    let statements = try await inTarget(connection, nil) { session in
-      let memberships = try await run.read(nil, in: session)
-      let diff = memberships.diff
-      let version = await session.serverVersion
-      let creations = try await TargetRoles(metadata: metadata, connection: connection, session: session)
-        .planned(diff.rolesToGrantTo)
-      return try diff.revokes.map(GrantStatements.render(removing:)) + creations
-        + diff.grants.map { try GrantStatements.render(adding: $0, serverVersion: version) }
-    }
+    let statements = try await inTarget(connection, nil) { try await run.planned(in: $0) }
     return PlannedStatements(connection: connection.name, database: nil, statements: statements)
   }
 
-  private func inTarget(
+  func inTarget<Value: Sendable>(
     _ connection: Connection, _ database: String?,
-    _ body: @Sendable (PostgresConnection) async throws -> [String]
-  ) async throws -> [String] {
+    _ body: @Sendable (PostgresConnection) async throws -> Value
+  ) async throws -> Value {
     let session = try await targets.open(connection, database: database)
     do {
-      let statements = try await session.transaction(readOnly: true, body)
+      let value = try await session.transaction(readOnly: true, body)
       await session.close()
-      return statements
+      return value
     } catch {
       await session.close()
       throw error

@@ -100,13 +100,13 @@ extension MetadataSession {
     }
   }
 
-  /// Forgets an audience whose role is gone from the target, unless an evaluation has asked for it again meanwhile.
-  package func removeAudience(role: String, of connectionID: Int64) async throws {
+  /// Forgets audiences whose roles are gone from the target, unless an evaluation has asked for them again meanwhile.
+  package func removeAudiences(roles: [String], of connectionID: Int64) async throws {
     _ = try await connection.query(
       """
-      delete from audience a where connection_id = $1 and role = $2
+      delete from audience a where connection_id = $1 and role = any ($2)
         and not exists (select from audience_member where audience_id = a.id)
         and not exists (select from audience_securable where audience_id = a.id)
-      """, [.int8(connectionID), .text(role)])
+      """, [.int8(connectionID), .textArray(roles)])
   }
 }

@@ -38,11 +38,14 @@ struct PlanTests {
     try await Bench.run { bench in
       let (ana, _) = try await bench.makePolicy()
       let audience = try #require(try await bench.audienceRoles().first)
-      try await bench.target.execute("set role \(bench.target.manager); revoke \(audience) from \(ana)")
+      try await bench.target.execute("set role \(try await bench.policyRole()); revoke \(audience) from \(ana)")
       let plans = try await bench.planner.plan(bench.connection)
       #expect(plans.map(\.database) == [nil])
       #expect(
-        plans.flatMap(\.statements) == [#"GRANT "\#(audience)" TO "\#(ana)" WITH INHERIT TRUE, SET FALSE"#])
+        plans.flatMap(\.statements) == [
+          #"SET ROLE "\#(try await bench.policyRole())""#,
+          #"GRANT "\#(audience)" TO "\#(ana)" WITH INHERIT TRUE, SET FALSE"#, "RESET ROLE",
+        ])
     }
   }
 

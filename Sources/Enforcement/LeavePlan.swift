@@ -1,0 +1,81 @@
+import Governance
+import Metadata
+import Postgres
+
+/// What deleting a connection would do in its target.
+package struct LeavePlan: Sendable {
+  /// What would be revoked, by place.
+  package let revokes: [PlannedStatements]
+  /// Roles that would be dropped.
+  package let drops: [String]
+  /// Roles that Sluice made and that would stay, with the reason.
+  package let kept: [String: String]
+}
+
+extension Planner {
+  /// The path of a deletion without its last step. What others do until then is not foreseen.
+  package func planLeave(_ connection: Connection) async throws -> LeavePlan {
+    var leaving = connection
+    leaving.state = .deleting
+    var revokes = [try await planMemberships(leaving)]
+    var others: [String: [String]] = [:]
+    let lanes = try await metadata.read { try await $0.lanes(of: connection.id) }.filter { $0.kind == .database }
+    for lane in lanes {
+      revokes.append(try await planDatabase(leaving, lane))
+      for (role, count) in try await entriesOfOthers(leaving, lane) {
+        others[role, default: []].append("\(count) grants of others in database \(lane.databaseName ?? "")")
+      }
+    }
+    let (drops, kept) = try await planDrops(leaving, others, visited: Set(lanes.compactMap(\.databaseName)))
+    return LeavePlan(revokes: revokes.filter { !$0.statements.isEmpty }, drops: drops, kept: kept)
+  }
+
+  private func planMemberships(_ connection: Connection) async throws -> PlannedStatements {
+    let run = RolesRun(metadata: metadata, connection: connection, worker: "plan")
+    return PlannedStatements(
+      connection: connection.name, database: nil,
+      statements: try await inTarget(connection, nil) { try await run.planned(in: $0) })
+  }
+
+  /// How many entries of a role in a database our revokes leave.
+  private func entriesOfOthers(_ connection: Connection, _ lane: Lane) async throws -> [String: Int] {
+    let run = DatabaseRun(metadata: metadata, connection: connection, database: lane.database ?? 0, worker: "plan")
+    return try await inTarget(connection, lane.databaseName) { session in
+      var extent = Extent()
+      (extent.isEverything, extent.isLeaving) = (true, true)
+      let inputs = try await run.read(extent, in: session)
+      let revokes = GrantPlan.diff(inputs).revokes
+      let left = inputs.observed.entries.filter { $0.grant.map { !revokes.contains($0) } ?? true }
+      return Dictionary(grouping: left, by: \.grantee.value).mapValues(\.count)
+    }
+  }
+
+  private func planDrops(
+    _ connection: Connection, _ others: [String: [String]], visited: Set<String>
+  ) async throws -> (drops: [String], kept: [String: String]) {
+    let (made, installation) = try await metadata.read {
+      (try await $0.managedRoles(of: connection.id).filter(\.made), try await $0.installation())
+    }
+    let manager = try PolicyRole.name(installation: installation, connection: connection.id)
+    return try await inTarget(connection, nil) { session in
+      let marks = try await TargetRoles(metadata: metadata, connection: connection, session: session)
+        .marks(of: try made.map { try RoleName($0.role) } + [manager])
+      let references = try await RoleReferences.read(of: made, policyRole: manager, in: session)
+      var (drops, kept): ([String], [String: String]) = ([], [:])
+      for role in made {
+        switch marks[try RoleName(role.role)] {
+        case .absent: continue
+        case .foreign: kept[role.role] = "it is not the one that Sluice made"
+        case .ours:
+          let reasons = others[role.role, default: []] + (references[role.role]?.reasons(apartFrom: visited) ?? [])
+          if reasons.isEmpty { drops.append(role.role) } else { kept[role.role] = reasons.joined(separator: "; ") }
+        }
+      }
+      if case .ours = marks[manager] {
+        let isNeeded = made.contains { $0.kind == .audience && kept[$0.role] != nil }
+        if isNeeded { kept[manager.value] = "it made audiences that stay" } else { drops.append(manager.value) }
+      }
+      return (drops, kept)
+    }
+  }
+}
