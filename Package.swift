@@ -102,8 +102,8 @@ let package = Package(
     .executableTarget(
       name: "Benchmarks",
       dependencies: [
-        "CCeiling", "Platform", "Postgres", "Redis", "JobQueue", "Metadata", "Cluster", "LocalServers", logging,
-        lifecycle,
+        "CCeiling", "Platform", "Postgres", "Redis", "Governance", "JobQueue", "Metadata", "Cluster", "LocalServers",
+        logging, lifecycle,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "ops/benchmarks/tool", swiftSettings: strict),
     tests("TidyTests", []),

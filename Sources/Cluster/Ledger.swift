@@ -64,8 +64,9 @@ package protocol Ledger: Sendable {
 package protocol LedgerSession: Sendable {
   /// Hears of new jobs from now on.
   func listenToOutbox() async throws
-  /// Waits until new jobs are announced, or the time has passed.
-  func awaitOutbox(atMost longest: Duration) async throws
+  /// Waits until new jobs or rules are announced, or the time has passed; returns the classes of the jobs, if nothing but
+  /// jobs was announced.
+  func awaitOutbox(atMost longest: Duration) async throws -> Set<JobClass>
   func queueState() async throws -> QueueState
   /// True if this session leads now.
   func tryToLead() async throws -> Bool
@@ -75,9 +76,6 @@ package protocol LedgerSession: Sendable {
 
 extension MetadataSession: LedgerSession {
   package func listenToOutbox() async throws { try await listen(to: Self.outboxChannel) }
-  package func awaitOutbox(atMost longest: Duration) async throws {
-    try await awaitAnnouncement(until: .after(longest))
-  }
 }
 
 extension MetadataDatabase: Ledger {

@@ -62,17 +62,30 @@ package struct Scheduler: Service {
     try await ledger.withSession { session in
       try await session.listenToOutbox()
       var agreement: Agreement?
+      var announced: Set<JobClass> = []
       while !Task.isCancelled {
         progress.note()
-        do { try await emptyOutbox(session, &agreement) } catch let error as JobQueueError
-          where error.code == .epochLost
-        {
+        do {
+          if let agreement, isFresh(agreement) { try await handOver(announced, agreement.state) }
+          try await emptyOutbox(session, &agreement)
+        } catch let error as JobQueueError where error.code == .epochLost {
           // Lost in this very moment: the next round begins a new epoch.
           agreement = nil
           continue
         }
-        try await session.awaitOutbox(atMost: configuration.outboxPoll)
+        announced = try await session.awaitOutbox(atMost: configuration.outboxPoll)
       }
+    }
+  }
+
+  /// Hands over what was announced a moment ago before anything else is looked at, which is a good part of a job's way:
+  /// in an epoch that Redis and the ledger refuse once it is another's. More of it, and all else, the next look finds.
+  private func handOver(_ announced: Set<JobClass>, _ state: QueueState) async throws {
+    var state = state
+    (state.outboxClasses, state.refillClasses) = (announced, [])
+    for jobClass in state.waitingClasses where !state.isFull || jobClass == .revoke {
+      var round = OutboxRound()
+      _ = try await enqueueBatch(of: jobClass, state, &round)
     }
   }
 
@@ -95,10 +108,14 @@ package struct Scheduler: Service {
   /// What Redis was seen to have in common with the ledger, and when.
   private struct Agreement {
     let seen: ContinuousClock.Instant
-    let epoch: Int64
-    let rulesVersion: Int64
+    /// As it was looked up last.
+    var state: QueueState
 
-    func holds(for state: QueueState) -> Bool { (state.epoch, state.rulesVersion) == (epoch, rulesVersion) }
+    func holds(for now: QueueState) -> Bool { (now.epoch, now.rulesVersion) == (state.epoch, state.rulesVersion) }
+  }
+
+  private func isFresh(_ agreement: Agreement) -> Bool {
+    agreement.seen.duration(to: surroundings.now) < configuration.outboxPoll
   }
 
   /// Between two polls Redis is taken to have what it had: it refuses jobs of another epoch than its own, and if it came
@@ -109,14 +126,15 @@ package struct Scheduler: Service {
     let asked = surroundings.now
     // Of the session: one that only listens is silent, and would be taken for that of a stopped process.
     let known = try await session.queueState()
-    if let agreed = agreement, agreed.seen.duration(to: asked) < configuration.outboxPoll, agreed.holds(for: known) {
+    if let agreed = agreement, isFresh(agreed), agreed.holds(for: known) {
+      agreement?.state = known
       return known
     }
     agreement = nil
     guard let state = try await agree(on: known, session) else { return nil }
     // Before any job: what is paused must not begin because Redis has forgotten that it is.
     try await bringRules(state)
-    agreement = Agreement(seen: asked, epoch: state.epoch, rulesVersion: state.rulesVersion)
+    agreement = Agreement(seen: asked, state: state)
     return state
   }
 

@@ -1,24 +1,22 @@
-import Foundation
 import Governance
 import Metadata
-import Platform
 
-/// What a run in a database came to, and from it the result of each of its jobs.
+/// What a transaction in a database came to.
 struct DatabaseOutcome: Sendable {
   let inputs: GrantInputs
-  let plan: GrantPlan
+  private(set) var plan: GrantPlan
   let names: JobRoles
-  /// Qualified and quoted, of what the run granted on.
-  private var securableNames: [SecurableOID: String] = [:]
+  private(set) var prerequisites = Prerequisites()
   private(set) var failures: [Grant: Failure] = [:]
   private(set) var roleFailures: [RoleName: Failure] = [:]
   private(set) var statements: [String] = []
   private(set) var notes: [String] = []
   private(set) var warnings: [String] = []
+  /// What was read back, as text, by entry: those that are there, with their grantor, and those that are gone.
+  private(set) var verified: [Grant: String] = [:]
   var residual: [ResidualAccess] = []
+  private var index = GrantIndex()
 
-  /// At most this many ways of residual access are listed with a job; the others are counted.
-  private static let reportedResiduals = 100
   /// At most this many bytes of statements go into an entry of the audit trail.
   private static let auditedBytes = 8192
 
@@ -26,6 +24,7 @@ struct DatabaseOutcome: Sendable {
     self.inputs = inputs
     self.plan = plan
     self.names = names
+    notes = inputs.unwritable.map { "\($0) cannot be written: only what has an effect there is granted" }
   }
 
   var statementText: String {
@@ -33,68 +32,62 @@ struct DatabaseOutcome: Sendable {
     return text.utf8.count <= Self.auditedBytes ? text : String(text.prefix(Self.auditedBytes)) + " …"
   }
 
-  mutating func noteRoles(_ outcome: TargetRoles.Outcome) {
+  var verifiedCount: Int { verified.count }
+
+  /// Our entries before the statements, wherever those touch anything.
+  var observed: Set<Grant> { inputs.observed.ours.union(prerequisites.observed) }
+
+  mutating func noteRoles(_ outcome: TargetRoles.Outcome, for grants: Set<Grant>) {
     roleFailures.merge(outcome.failures) { $1 }
     notes += outcome.notes
     statements += outcome.statements
+    guard !outcome.failures.isEmpty else { return }
+    for grant in grants { failures[grant] = outcome.failures[grant.grantee] ?? failures[grant] }
+  }
+
+  mutating func take(_ unused: Prerequisites, apartFrom refused: Set<Grant>) {
+    prerequisites = unused
+    prerequisites.revokes.subtract(refused)
+    plan.revokes.formUnion(prerequisites.revokes)
   }
 
   mutating func note(_ application: Application) {
     failures.merge(application.failures) { first, _ in first }
     statements += application.statements
-    warnings += application.warnings
-    for grant in plan.grants { securableNames[grant.securable] = application.names[grant.securable] }
+    warnings += application.done.flatMap(\.warnings)
+    index = GrantIndex(plan.grants.union(plan.revokes), inputs)
   }
 
-  mutating func verify(against after: ObservedState) {
-    for grant in plan.grants.subtracting(after.ours).subtracting(after.owned) where failures[grant] == nil {
-      let name = securableNames[grant.securable] ?? "\(grant.securable)"
-      // The server names the securable without its schema, and in quotes of its own.
-      let last = name.split(separator: ".").last?.filter { $0 != "\"" } ?? ""
-      let warning = warnings.first { $0.contains(last) }.map { ": \($0)" } ?? ""
-      failures[grant] =
-        roleFailures[grant.grantee]
-        ?? Failure(
-          .permanent, "\(grant.privilege.keyword) on \(name) was not granted to \(grant.grantee)\(warning)",
-          remedy: "have the owner grant Sluice's role that privilege WITH GRANT OPTION, then retry the job")
+  mutating func note(_ verification: Verification, _ names: GrantStatements.Names) {
+    failures.merge(verification.failures) { first, _ in first }
+    for (grant, grantor) in verification.present {
+      verified[grant] = "\(Verification.text(grant, names)) by \(grantor)"
     }
-    for grant in plan.revokes.intersection(after.ours) where failures[grant] == nil {
-      failures[grant] = Failure(
-        .permanent, "\(grant.privilege.keyword) of \(grant.grantee) is still there after the REVOKE",
-        remedy: "another grantor made the same entry: have that grantor revoke it")
-    }
+    for grant in verification.absent { verified[grant] = "no \(Verification.text(grant, names))" }
+  }
+
+  /// Relations to be looked at again because somebody else changed them at the same time.
+  var conflicts: Set<UInt32> {
+    let lost = failures.filter { $0.value.kind == .conflict }.keys
+    return Set(
+      lost.flatMap { grant in
+        inputs.table(of: grant.securable).map { [$0.oid] } ?? Array(inputs.catalog.relations.keys)
+      })
+  }
+
+  /// Takes out what is tried once more in another transaction.
+  mutating func withdrawConflicts() {
+    let lost = Set(failures.filter { $0.value.kind == .conflict }.keys)
+    plan.grants.subtract(lost)
+    plan.revokes.subtract(lost)
+    for grant in lost { failures[grant] = nil }
+    roleFailures = roleFailures.filter { $0.value.kind != .conflict }
+    index = GrantIndex(plan.grants.union(plan.revokes), inputs)
   }
 
   /// Relations that are desired but no longer in the target.
   var missingRelations: Set<Int64> {
     Set(inputs.desired.accesses.filter { inputs.catalog.relations[$0.oid] == nil }.map(\.securable))
-  }
-
-  func result(of job: ClaimedJob) -> JobResult {
-    let summary = summary(of: job)
-    guard let failure = failure(of: job) else {
-      return JobResult(id: job.id, outcome: .completed, result: summary)
-    }
-    var outcome = JobResult.Outcome.discarded
-    if failure.kind == .conflict, job.attempt + 1 < job.maxAttempts {
-      outcome = .retryable(LaneRun.retryBackoff.delay(failures: job.attempt + 1))
-    }
-    return JobResult(
-      id: job.id, outcome: outcome, error: failure.message, remedy: failure.remedy, result: summary)
-  }
-
-  private func failure(of job: ClaimedJob) -> Failure? {
-    if let invalid = inputs.desired.invalidRoles.first(where: { concerns(job, role: $0.key, $0.value.securables) }) {
-      return invalid.value.failure
-    }
-    if let failure = roleFailures.first(where: { $0.key.value == role(of: job) })?.value { return failure }
-    let concerned = failures.filter { concerns(job, $0.key) }.sorted { $0.key < $1.key }
-    if let failure = (concerned.first { $0.value.kind != .conflict } ?? concerned.first)?.value { return failure }
-    if job.kind == .subscribe, let securable = job.scope.securable, missingRelations.contains(securable) {
-      return Failure(
-        .gone, "the table is gone from the target", remedy: "a sync of its database was submitted; subscribe again")
-    }
-    return nil
   }
 
   /// What this run granted to users' roles.
@@ -106,9 +99,11 @@ struct DatabaseOutcome: Sendable {
   var taken: [ManagedGrant] {
     let left = inputs.observed.ours.subtracting(plan.revokes.filter { failures[$0] == nil })
     let kept = Set(inputs.wanted.union(left).compactMap(inputs.atTable))
-    return inputs.remembered.grants.filter { grant in
+    let gone = inputs.remembered.grants.filter { grant in
       inputs.places.grant(grant).map { !kept.contains($0) } ?? false
     }
+    let refused = Set(failures.keys.compactMap(remembered))
+    return gone + prerequisites.forgotten.filter { !refused.contains($0) }
   }
 
   /// The data sources of which roles lost something, or of which Sluice remembered that they had something.
@@ -123,75 +118,116 @@ struct DatabaseOutcome: Sendable {
     guard inputs.managed[grant.grantee.value] == .user else { return nil }
     return inputs.atTable(grant).flatMap(inputs.places.managed)
   }
+}
 
-  private func role(of job: ClaimedJob) -> String? {
-    names.role(of: job)
-  }
-
-  /// Whether a grant belongs to what the job is about; prerequisites belong to every job of their role.
-  private func concerns(_ job: ClaimedJob, _ grant: Grant) -> Bool {
-    let table = inputs.table(of: grant.securable)
+// What of it belongs to a job.
+extension DatabaseOutcome {
+  /// What was to be done for the job; prerequisites belong to every job of their role.
+  private func grants(of job: ClaimedJob) -> [Grant] {
+    let role = names.role(of: job)
+    // What another transaction was about is not here.
     let place = job.scope.securable.flatMap { inputs.places[$0] }
-    // Of the prerequisites, those of the data source's own schema.
     let schema = place.flatMap { inputs.catalog.relations[$0.oid]?.schemaOID }
-    let isInScope =
-      grant.securable.family == .schema
-      ? schema == nil || schema == grant.securable.oid : table == nil || table == place
-    switch job.scope.subject {
-    case .subscription:
-      return grant.grantee.value == role(of: job) && isInScope
-    case .securable: return isInScope
-    case .grantee, .audience: return grant.grantee.value == role(of: job)
-    default: return true
+    return switch job.scope.subject {
+    case .subscription: place.map { index.grants(of: role, at: $0, schema: schema) } ?? []
+    case .securable: place.map { index.grants(at: $0, schema: schema) } ?? []
+    case .grantee, .audience: index.grants(of: role)
+    default: index.all
     }
   }
 
-  private func concerns(_ job: ClaimedJob, _ residual: ResidualAccess) -> Bool {
-    switch job.scope.subject {
-    case .subscription: residual.role == role(of: job) && residual.securable == job.scope.securable
-    case .grantee, .audience: residual.role == role(of: job)
-    case .securable: residual.securable == job.scope.securable
-    default: true
+  /// What was done for the job.
+  func work(of job: ClaimedJob) -> (granted: Int, revoked: Int, verified: [String]) {
+    let mine = grants(of: job).filter { failures[$0] == nil }
+    return (
+      mine.count { plan.grants.contains($0) }, mine.count { plan.revokes.contains($0) },
+      mine.sorted().compactMap { verified[$0] }
+    )
+  }
+
+  func failures(of job: ClaimedJob) -> [Failure] {
+    let role = names.role(of: job)
+    var found = inputs.desired.invalidRoles.filter { concerns(job, role: $0.key, $0.value.securables) }
+      .map(\.value.failure)
+    if let role { found += roleFailures.filter { $0.key.value == role }.map(\.value) }
+    if !failures.isEmpty { found += grants(of: job).sorted().compactMap { failures[$0] } }
+    if job.kind == .subscribe, let securable = job.scope.securable, missingRelations.contains(securable) {
+      found.append(
+        Failure(
+          .gone, "the table is gone from the target", remedy: "a sync of its database was submitted; subscribe again"))
+    }
+    return found
+  }
+
+  func residual(of job: ClaimedJob) -> [ResidualAccess] {
+    guard job.kind == .revoke, !residual.isEmpty else { return [] }
+    let role = names.role(of: job)
+    return residual.filter { found in
+      switch job.scope.subject {
+      case .subscription: found.role == role && found.securable == job.scope.securable
+      case .grantee, .audience: found.role == role
+      case .securable: found.securable == job.scope.securable
+      default: true
+      }
     }
   }
 
   /// Whether a role that cannot exist should have had something that the job is about.
   private func concerns(_ job: ClaimedJob, role: String, _ securables: Set<Int64>) -> Bool {
     switch job.scope.subject {
-    case .subscription, .grantee, .audience: role == self.role(of: job)
+    case .subscription, .grantee, .audience: role == names.role(of: job)
     case .securable: job.scope.securable.map(securables.contains) ?? false
     default: false
     }
   }
-
-  private struct Summary: Encodable {
-    var granted: Int
-    var revoked: Int
-    var notes: [String]?
-    var warnings: [String]?
-    var residual_access: [ResidualAccess]?
-    var residual_access_unlisted: Int?
-  }
-
-  private func summary(of job: ClaimedJob) -> String {
-    let mine = job.kind == .revoke ? residual.filter { concerns(job, $0) } : []
-    let summary = Summary(
-      granted: plan.grants.count { concerns(job, $0) && failures[$0] == nil },
-      revoked: plan.revokes.count { concerns(job, $0) && failures[$0] == nil },
-      notes: notes.isEmpty ? nil : notes, warnings: warnings.isEmpty ? nil : Array(Set(warnings)).sorted(),
-      residual_access: mine.isEmpty ? nil : Array(mine.prefix(Self.reportedResiduals)),
-      residual_access_unlisted: mine.count > Self.reportedResiduals ? mine.count - Self.reportedResiduals : nil)
-    return ResultText.json(summary)
-  }
 }
 
-/// Results of jobs are JSON in the ledger.
-enum ResultText {
-  static func json(_ value: some Encodable) -> String {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    do { return String(decoding: try encoder.encode(value), as: UTF8.self) } catch {
-      preconditionFailure("texts, numbers and lists always encode: \(error)")
+/// Grants by what jobs name, so that each of many jobs finds its own.
+private struct GrantIndex: Sendable {
+  private struct Pair: Hashable {
+    let role: String
+    let table: SecurableOID
+  }
+
+  private(set) var all: [Grant] = []
+  private var byRole: [String: [Grant]] = [:]
+  private var byTable: [SecurableOID: [Grant]] = [:]
+  private var byPair: [Pair: [Grant]] = [:]
+  /// On schemas and the database, and on sequences of no known table.
+  private var apart: [Grant] = []
+  private var apartByRole: [String: [Grant]] = [:]
+
+  init() {}
+
+  init(_ grants: Set<Grant>, _ inputs: GrantInputs) {
+    all = Array(grants)
+    for grant in grants {
+      let role = grant.grantee.value
+      byRole[role, default: []].append(grant)
+      guard let table = inputs.table(of: grant.securable) else {
+        apart.append(grant)
+        apartByRole[role, default: []].append(grant)
+        continue
+      }
+      byTable[table, default: []].append(grant)
+      byPair[Pair(role: role, table: table), default: []].append(grant)
     }
+  }
+
+  func grants(of role: String?) -> [Grant] { role.flatMap { byRole[$0] } ?? [] }
+
+  /// Of the prerequisites, those of the data source's own schema.
+  func grants(of role: String?, at table: SecurableOID, schema: UInt32?) -> [Grant] {
+    guard let role else { return [] }
+    let own = byPair[Pair(role: role, table: table)] ?? []
+    return own + (apartByRole[role] ?? []).filter { Self.belongs($0, to: schema) }
+  }
+
+  func grants(at table: SecurableOID, schema: UInt32?) -> [Grant] {
+    (byTable[table] ?? []) + apart.filter { Self.belongs($0, to: schema) }
+  }
+
+  private static func belongs(_ grant: Grant, to schema: UInt32?) -> Bool {
+    grant.securable.family != .schema || schema == nil || schema == grant.securable.oid
   }
 }

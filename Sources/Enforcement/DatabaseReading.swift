@@ -2,40 +2,55 @@ import Governance
 import Metadata
 import Postgres
 
-/// Reading desired and observed state for an extent. The order matters: the lock is held, so whatever is read here is
-/// at least as new as every job of the batch.
+/// Reading desired and observed state of a window of relations. The order matters: the lock is held, so whatever is read
+/// here is at least as new as every job of the batch.
 extension DatabaseRun {
-  func read(_ extent: Extent, in session: PostgresConnection) async throws -> GrantInputs {
-    var managed = Dictionary(
-      uniqueKeysWithValues: try await metadata.read { try await $0.managedRoles(of: connection.id) }
-        .map { ($0.role, $0.kind) })
-    let named = try await places(extent.securables, extent)
-    let whole = Set(extent.wholeSecurables.compactMap { named[$0]?.oid }).union(extent.isEverything ? named.tables : [])
-    var roles = extent.roles.union(extent.isEverything ? Array(managed.keys) : [])
-    roles.formUnion(try await grantees(of: whole, among: Array(managed.keys), in: session))
-    let desired = try await desired(&roles, extent)
+  func read(_ window: Set<UInt32>, of agenda: Agenda, in session: PostgresConnection) async throws -> GrantInputs {
+    let places = try await metadata.read { try await $0.places(in: database, at: window) }
+    let extent = agenda.extent.within(window, places)
+    let whole = Set(extent.wholeSecurables.compactMap { places[$0]?.oid })
+    let named = extent.isEverything ? Set(agenda.managed.keys) : extent.roles
+    let grantees = try await grantees(of: whole, in: session)
+    let (desired, others, remembered) = try await metadata.read { metadata in
+      (
+        isLeftForGood
+          ? DesiredState()
+          : try await metadata.desiredAccesses(
+            database: database, securables: places.relationIDs, roles: named, whole: extent.wholeSecurables,
+            everything: extent.isEverything),
+        try await metadata.roleKinds(of: connection.id, among: grantees, everything: false),
+        try await metadata.managedGrants(
+          of: connection.id, roles: whole.isEmpty ? Array(named) : nil, on: places.relationIDs)
+      )
+    }
+    var managed = agenda.managed.merging(others) { $1 }
     for access in desired.accesses { managed[access.role.value] = access.roleKind }
     for pair in extent.pairs where managed[pair.role] == nil { managed[pair.role] = .user }
+    var remembers = remembered
+    remembers.grants.removeAll { !named.contains($0.role) && !extent.wholeSecurables.contains($0.securable) }
+    for grant in remembers.grants where managed[grant.role] == nil { managed[grant.role] = .user }
+
+    let roles = named.union(grantees.filter { managed[$0] != nil }).union(desired.accesses.map(\.role.value))
+      .union(remembers.grants.map(\.role))
     // Of a role that has an audience's name and is somebody else's, nothing is ours but what we gave it.
     for role in try await foreignAudiences(roles.filter { managed[$0] == .audience }, in: session) {
       managed[role.value] = .user
     }
-
-    let remembered = try await metadata.read { [roles] in
-      try await $0.managedGrants(of: connection.id, roles: Array(roles))
-    }
-    let ids = extent.securables.union(remembered.grants.map(\.securable)).union(desired.accesses.map(\.securable))
-    let places = try await places(ids, extent)
-    let touched = whole.union(places.tables).union(desired.accesses.map(\.oid))
+    var catalog = try await CatalogFacts.read(window, in: session)
+    try await catalog.readUpdatability(
+      of: Set(
+        desired.accesses.filter { $0.access == .write && catalog.relations[$0.oid]?.kind == .view }.map(\.oid)),
+      in: session)
     let observed = try await ObservedState.read(
       roles: Set(roles.compactMap { try? RoleName($0) }),  // best effort: invalid names are in `desired`
-      relations: touched, in: session)
-    let held = observed.ours.filter { $0.securable.family == .table }.map(\.securable.oid)
+      relations: window, in: session)
     return GrantInputs(
-      extent: extent, desired: desired, observed: observed,
-      catalog: try await CatalogFacts.read(touched.union(held), in: session), places: places, managed: managed,
-      remembered: remembered)
+      extent: extent, desired: desired, observed: observed, catalog: catalog, places: places, managed: managed,
+      roles: roles, remembered: remembers)
   }
+
+  /// Of a connection that is being deleted nothing is desired, also where that is only tried: a dry run.
+  var isLeftForGood: Bool { connection.state == .deleting }
 
   private func foreignAudiences(
     _ audiences: Set<String>, in session: PostgresConnection
@@ -45,37 +60,47 @@ extension DatabaseRun {
       .marks(of: try audiences.map { try RoleName($0) }).foreign
   }
 
-  private func places(_ ids: Set<Int64>, _ extent: Extent) async throws -> SecurablePlaces {
-    try await metadata.read { try await $0.places(in: database, of: ids, everything: extent.isEverything) }
-  }
-
-  /// Which managed roles hold something on these relations.
-  private func grantees(
-    of relations: Set<UInt32>, among managed: [String], in session: PostgresConnection
-  ) async throws -> [String] {
+  /// Which roles hold something on these relations.
+  private func grantees(of relations: Set<UInt32>, in session: PostgresConnection) async throws -> Set<String> {
     guard !relations.isEmpty else { return [] }
-    return try await session.query(
-      statement(PackageResources.securable_grantees_sql),
-      [.int8Array(relations.map(Int64.init)), .textArray(managed)]
-    ).rows.map { try $0.text("role") }
+    let rows = try await session.query(
+      statement(PackageResources.securable_grantees_sql), [.int8Array(relations.map(Int64.init))]
+    ).rows
+    return Set(try rows.map { try $0.text("role") })
   }
+}
 
-  /// What the roles should have, and what every role should have on whole securables. Roles that appear only there are
-  /// added, and read again with all that they should have, because of the prerequisites.
-  private func desired(_ roles: inout Set<String>, _ extent: Extent) async throws -> DesiredState {
-    let desired = try await accesses(roles, extent)
-    let others = Set(desired.accesses.map(\.role.value)).subtracting(roles)
-    guard !others.isEmpty else { return desired }
-    roles.formUnion(others)
-    return try await accesses(roles, extent)
-  }
+/// What a run would have to do in a database.
+struct PlannedWork: Sendable {
+  var plan = GrantPlan()
+  var names = GrantStatements.Names()
+  var roles: [RoleName: ManagedRole.Kind] = [:]
+}
 
-  private func accesses(_ roles: Set<String>, _ extent: Extent) async throws -> DesiredState {
-    // Of a connection that is being deleted nothing is desired, also where that is only tried (a dry run).
-    if connection.state == .deleting { return DesiredState() }
-    return try await metadata.read {
-      try await $0.desiredAccesses(
-        database: database, roles: roles, securables: extent.wholeSecurables, everything: extent.isEverything)
-    }
+extension DatabaseRun {
+  /// Relations that a comparison without changes reads at once.
+  private static let comparedAtOnce = 2_000
+
+  /// Everything that a run of this agenda does but the statements.
+  func compare(_ agenda: Agenda, in session: PostgresConnection) async throws -> PlannedWork {
+    var agenda = agenda
+    var work = PlannedWork()
+    var relieved: [String: ManagedRole.Kind] = [:]
+    repeat {
+      let window = agenda.window(Self.comparedAtOnce)
+      let inputs = try await read(window, of: agenda, in: session)
+      let plan = GrantPlan.diff(inputs)
+      work.plan.grants.formUnion(plan.grants)
+      work.plan.revokes.formUnion(plan.revokes)
+      work.names.merge(inputs.catalog.names)
+      work.roles.merge(inputs.rolesToGrantTo(plan)) { $1 }
+      relieved.merge(inputs.rolesToRelieve(plan)) { $1 }
+      agenda.finish(window)
+    } while !agenda.left.isEmpty
+    let unused = try await Prerequisites.unused(
+      by: relieved, self, agenda, revokes: work.plan.revokes, in: session)
+    work.names.merge(unused.names)
+    work.plan.revokes.formUnion(unused.revokes)
+    return work
   }
 }

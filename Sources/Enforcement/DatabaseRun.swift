@@ -3,43 +3,109 @@ import Metadata
 import Platform
 import Postgres
 
-/// Runs subscribe and revoke jobs of a database lane: lock, read the desired state, read the catalog, apply the
-/// difference, read the catalog back, commit.
+/// Runs subscribe and revoke jobs of a database lane, some hundred relations in a transaction: lock, read the desired
+/// state, read the catalog, apply the difference, read the catalog back, commit.
 struct DatabaseRun: Sendable {
   let metadata: MetadataDatabase
   let connection: Connection
   let database: Int64
   let worker: String
+  var limits = TargetLimits()
+
+  /// Between the tries of what lost against somebody else's changes. The lane is held meanwhile, but not its lock.
+  private static let pause = Backoff(base: .milliseconds(20), cap: .milliseconds(500))
 
   func run(_ jobs: [ClaimedJob], in session: PostgresConnection) async throws -> [JobResult] {
-    let outcome = try await session.transaction(deadline: .after(LaneRun.longestRun)) { session in
-      try await LaneLock.take(.database, in: session)
-      return try await reconcile(jobs, in: session)
+    var progress = DatabaseProgress(target: limits.transactionTime)
+    let limit = Deadline.after(LaneRun.longestRun)
+    while !progress.isDone, !limit.hasPassed {
+      let began = ContinuousClock.now
+      switch try await attempt(jobs, progress, in: session) {
+      case .success(let chunk):
+        progress.note(chunk, took: began.duration(to: .now))
+        try await recordCommitted(chunk.outcome, jobs)
+      case .failure(let lost): try progress.note(lost)
+      }
+      if progress.waits > 0 { try await Task.sleep(for: Self.pause.delay(failures: progress.waits)) }
     }
-    try await recordCommitted(outcome, jobs)
-    try await followUp(jobs, outcome)
-    return jobs.map { outcome.result(of: $0) }
+    try await followUp(jobs, progress)
+    return progress.results(of: jobs)
   }
 
-  private func reconcile(_ jobs: [ClaimedJob], in session: PostgresConnection) async throws -> DatabaseOutcome {
-    let roles = try await metadata.read { try await JobRoles.of(jobs, connection: connection.id, $0) }
-    let inputs = try await read(Extent.of(jobs, roles), in: session)
-    let plan = GrantPlan.diff(inputs)
-    var outcome = DatabaseOutcome(inputs: inputs, plan: plan, names: roles)
-    let names = try await GrantStatements.Names.read(
-      Set(plan.revokes.union(plan.grants).map(\.securable)), in: session)
-    var application = Application(session: session, names: names)
+  /// What a transaction was about, and what came of it.
+  struct Chunk: Sendable {
+    let agenda: Agenda
+    let window: Set<UInt32>
+    /// False: it was more than one transaction takes, and the rest comes in the next.
+    let isWhole: Bool
+    let outcome: DatabaseOutcome
+  }
+
+  /// A transaction that was rolled back, and may be worth another try.
+  struct LostChunk: Error {
+    let agenda: Agenda
+    let window: Set<UInt32>
+    let error: any Error
+  }
+
+  private func attempt(
+    _ jobs: [ClaimedJob], _ progress: DatabaseProgress, in session: PostgresConnection
+  ) async throws -> Result<Chunk, LostChunk> {
+    do {
+      return .success(
+        try await session.transaction(deadline: .after(limits.longestTransaction)) { session in
+          try await LaneLock.take(.database, in: session)
+          var agenda = progress.agenda
+          if agenda == nil { agenda = try await self.agenda(of: jobs, in: session) }
+          guard let agenda else { preconditionFailure("it was read just now") }
+          let window = agenda.window(progress.pace.limit)
+          do { return try await reconcile(window, agenda, jobs, progress, in: session) } catch {
+            throw LostChunk(agenda: agenda, window: window, error: error)
+          }
+        })
+    } catch let lost as LostChunk {
+      guard await session.isUsable, isWorthAnotherTry(lost.error, session) else { throw lost.error }
+      return .failure(lost)
+    }
+  }
+
+  private func isWorthAnotherTry(_ error: any Error, _ session: PostgresConnection) -> Bool {
+    if error is MovedNames || error is Unverified { return true }
+    guard let error = error as? PostgresError, error.endpoint == session.configuration.endpoint else { return false }
+    return error.isConflict || error.isTooSlow || SQLState.Class.insufficientResources ~= error.sqlState
+  }
+
+  private func reconcile(
+    _ window: Set<UInt32>, _ agenda: Agenda, _ jobs: [ClaimedJob], _ progress: DatabaseProgress,
+    in session: PostgresConnection
+  ) async throws -> Chunk {
+    if progress.round > 0 { try await Application.loosePatience(in: session) }
+    let inputs = try await read(window, of: agenda, in: session)
+    let all = GrantPlan.diff(inputs, apartFrom: progress.refused)
+    let plan = all.limited()
+    let isWhole = plan.size == all.size
+    var outcome = DatabaseOutcome(inputs: inputs, plan: plan, names: agenda.names)
+    var application = Application(session: session, names: inputs.catalog.names)
     try await application.carryOut(.revoke, GrantRectangle.rectangles(covering: plan.revokes).reversed())
     var made = try await grant(plan.grants, &application, &outcome, in: session)
     // The roles lane drops an audience that nothing asks for; something may ask for it again at that moment, and find
     // the role still there when it is looked for and gone when it is granted to.
     let vanished = application.takeVanished()
     if !vanished.isEmpty { made.formUnion(try await grant(vanished, &application, &outcome, in: session)) }
+    if isWhole, window.count == agenda.left.count {
+      let roles = progress.relieved.merging(inputs.rolesToRelieve(all)) { $1 }
+      // What this transaction revoked is gone already.
+      let unused = try await Prerequisites.unused(by: roles, self, agenda, revokes: [], in: session)
+      application.learn(unused.names)
+      outcome.take(unused, apartFrom: progress.refused)
+      try await application.carryOut(
+        .revoke, GrantRectangle.rectangles(covering: outcome.prerequisites.revokes).reversed())
+    }
     outcome.note(application)
-    try await verify(&outcome, in: session)
+    try await verify(&outcome, application, in: session)
     outcome.residual = try await ResidualAccess.afterRevokes(jobs, outcome, in: session)
     try await recordBeforeCommit(outcome, made)
-    return outcome
+    return Chunk(agenda: agenda, window: window, isWhole: isWhole, outcome: outcome)
   }
 
   /// Makes the roles that are missing, and grants; returns the roles that it made.
@@ -47,23 +113,32 @@ struct DatabaseRun: Sendable {
     _ grants: Set<Grant>, _ application: inout Application, _ outcome: inout DatabaseOutcome,
     in session: PostgresConnection
   ) async throws -> Set<String> {
+    guard !grants.isEmpty else { return [] }
     let roles = outcome.inputs.rolesToGrantTo(GrantPlan(grants: grants))
     let made = try await TargetRoles(metadata: metadata, connection: connection, session: session)
       .makeMissing(roles)
-    outcome.noteRoles(made)
+    outcome.noteRoles(made, for: grants)
     let grantable = grants.filter { made.failures[$0.grantee] == nil }
     try await application.carryOut(.grant, GrantRectangle.rectangles(covering: grantable))
     return made.made
   }
 
-  /// Reads the catalog again: what is still missing, or still there, has failed, whatever the server answered.
-  private func verify(_ outcome: inout DatabaseOutcome, in session: PostgresConnection) async throws {
-    guard !outcome.plan.isEmpty else { return }
-    let changed = outcome.plan.grants.union(outcome.plan.revokes)
-    let relations = changed.filter { $0.securable.family == .table || $0.securable.family == .sequence }
+  /// Reads the catalog again: exactly what the statements named is to have changed, under the names that they used.
+  private func verify(
+    _ outcome: inout DatabaseOutcome, _ application: Application, in session: PostgresConnection
+  ) async throws {
+    let touched = Set(outcome.plan.grants.union(outcome.plan.revokes).map(\.securable))
+    guard !touched.isEmpty else { return }
+    let relations = Set(touched.filter { $0.family >= .table }.map(\.oid))
+    let schemas = Set(touched.filter { $0.family == .schema }.map(\.oid))
+    let facts = try await CatalogFacts.read(relations, schemas: schemas, in: session)
+    let moved = touched.filter { facts.names[$0] != application.names[$0] }
+      .map { application.names[$0] ?? "\($0)" }
+    if !moved.isEmpty { throw MovedNames(names: moved.sorted()) }
     let after = try await ObservedState.read(
-      roles: Set(changed.map(\.grantee)), relations: Set(relations.map(\.securable.oid)), in: session)
-    outcome.verify(against: after)
+      roles: Set(application.done.flatMap(\.rectangle.grantees)), relations: relations, schemas: schemas, in: session)
+    outcome.note(
+      try Verification(application.done, before: outcome.observed, after: after, application.names), application.names)
   }
 
   /// What must be known of however the COMMIT ends: a grant that nobody remembers would never be taken back.
@@ -90,30 +165,42 @@ struct DatabaseRun: Sendable {
       try await metadata.audit(
         AuditEntry(
           actor: worker, action: "apply", connection: connection.name, job: jobs.first?.id,
-          detail: ["statements": outcome.statementText, "count": "\(outcome.statements.count)"]))
+          detail: [
+            "statements": outcome.statementText, "count": "\(outcome.statements.count)",
+            "verified": "\(outcome.verifiedCount)",
+          ]))
     }
   }
 
   /// Submits what the run found out to be needed: a sync where relations are gone, the retirement of audiences that
   /// nothing asks for any more.
-  private func followUp(_ jobs: [ClaimedJob], _ outcome: DatabaseOutcome) async throws {
+  private func followUp(_ jobs: [ClaimedJob], _ progress: DatabaseProgress) async throws {
     let audiences = jobs.filter { $0.scope.subject == .audience }.compactMap(\.scope.audience)
-    let isStale = outcome.failures.values.contains { $0.kind == .gone } || !outcome.missingRelations.isEmpty
     let isLeaving = jobs.contains { $0.scope.subject == .leave }
-    guard !audiences.isEmpty || isStale || isLeaving else { return }
+    guard progress.isDone, !audiences.isEmpty || progress.isStale || isLeaving else { return }
     try await metadata.transaction { metadata in
       var requests: [JobRequest] = []
       let roles = try await metadata.lane(.roles, of: connection.id).id
       for role in try await metadata.obsoleteAudiences(among: audiences) {
         requests.append(JobRequest(lane: roles, kind: .revoke, jobClass: .bulk, scope: .retirement(role)))
       }
-      if isStale {
+      if progress.isStale {
         let lane = try await metadata.lane(ofDatabase: database).id
         requests.append(JobRequest(lane: lane, kind: .sync, jobClass: .bulk, scope: .database(database)))
       }
       if isLeaving { requests.append(JobRequest(lane: roles, kind: .revoke, jobClass: .revoke, scope: .leave)) }
       _ = try await metadata.submit(requests)
     }
+  }
+}
+
+/// Securables were renamed, moved or dropped while statements named them.
+struct MovedNames: Error, CustomStringConvertible {
+  let names: [String]
+
+  var description: String {
+    let others = names.count > 1 ? " and \(names.count - 1) others were" : " was"
+    return "\(names.first ?? "")\(others) renamed or dropped again and again while it was granted on"
   }
 }
 

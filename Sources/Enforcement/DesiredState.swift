@@ -31,7 +31,7 @@ struct DesiredState: Sendable {
     var grants: Set<Grant> = []
     for access in accesses {
       guard let relation = catalog.relations[access.oid] else { continue }
-      for privilege in access.access.privileges(on: relation.kind) {
+      for privilege in access.access.privileges(on: relation.kind).intersection(relation.effective) {
         grants.insert(
           Grant(
             grantee: access.role, securable: SecurableOID(kind: relation.kind, oid: access.oid), privilege: privilege))
@@ -56,14 +56,17 @@ struct DesiredState: Sendable {
 }
 
 extension MetadataSession {
-  /// The desired accesses in a database: of these roles, and of every role on these securables.
+  /// The desired accesses to these securables of a database: of the roles, and of every role to the `whole` ones.
   func desiredAccesses(
-    database: Int64, roles: Set<String>, securables: Set<Int64>, everything: Bool
+    database: Int64, securables: [Int64], roles: Set<String>, whole: Set<Int64>, everything: Bool
   ) async throws -> DesiredState {
     var state = DesiredState()
     let rows = try await connection.query(
       statement(PackageResources.desired_accesses_sql),
-      [.int8(database), .textArray(Array(roles)), .int8Array(Array(securables)), .bool(everything)]
+      [
+        .int8(database), .int8Array(securables), .bool(everything), .textArray(Array(roles)),
+        .int8Array(Array(whole)),
+      ]
     ).rows
     for row in rows {
       let name = try row.text("role")
@@ -81,6 +84,43 @@ extension MetadataSession {
           access: try row.text("access") == "write" ? .write : .read))
     }
     return state
+  }
+
+  /// The relations of a database on which roles should have something, or had.
+  func desiredRelations(
+    connection id: Int64, database: Int64, roles: Set<String>, everything: Bool
+  ) async throws -> Set<UInt32> {
+    let rows = try await connection.query(
+      statement(PackageResources.desired_relations_sql),
+      [.int8(id), .int8(database), .bool(everything), .textArray(Array(roles))]
+    ).rows
+    return Set(try rows.map { UInt32(truncatingIfNeeded: try $0.int("oid")) })
+  }
+
+  /// The schemas in which roles should have something, by role.
+  func desiredSchemas(database: Int64, roles: Set<String>) async throws -> [String: Set<UInt32>] {
+    var schemas: [String: Set<UInt32>] = [:]
+    let rows = try await connection.query(
+      statement(PackageResources.desired_schemas_sql), [.int8(database), .textArray(Array(roles))]
+    ).rows
+    for row in rows {
+      schemas[try row.text("role"), default: []].insert(UInt32(truncatingIfNeeded: try row.int("schema_oid")))
+    }
+    return schemas
+  }
+
+  /// The kinds of these of the roles that Sluice manages on a connection, and of every audience; or of all.
+  func roleKinds(
+    of id: Int64, among roles: Set<String>, everything: Bool
+  ) async throws -> [String: ManagedRole.Kind] {
+    let rows = try await connection.query(
+      """
+      select role, kind from managed_role
+      where connection_id = $1 and dropped_at is null and ($2 or kind = 'audience' or role = any ($3))
+      """, [.int8(id), .bool(everything), .textArray(Array(roles))]
+    ).rows
+    return try Dictionary(
+      uniqueKeysWithValues: rows.map { (try $0.text("role"), try $0.text("kind") == "user" ? .user : .audience) })
   }
 
   /// The roles of audiences, as long as they are remembered.

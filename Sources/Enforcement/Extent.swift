@@ -28,6 +28,16 @@ struct Extent: Sendable {
 
   /// Every data source that the batch names.
   var securables: Set<Int64> { wholeSecurables.union(pairs.map(\.securable)) }
+
+  /// What of it is on these relations, whose places are given.
+  func within(_ relations: Set<UInt32>, _ places: SecurablePlaces) -> Extent {
+    func isWithin(_ securable: Int64) -> Bool { places[securable].map { relations.contains($0.oid) } ?? false }
+    var part = self
+    part.pairs = pairs.filter { isWithin($0.securable) }
+    part.revokedPairs = revokedPairs.filter { isWithin($0.securable) }
+    part.wholeSecurables = wholeSecurables.filter(isWithin)
+    return part
+  }
 }
 
 extension Extent {

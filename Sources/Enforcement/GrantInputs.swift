@@ -1,8 +1,9 @@
 import Governance
 import Metadata
 
-/// Everything that the diff of a database needs, read under the lane's lock.
+/// Everything that the diff of a window of relations needs, read under the lane's lock.
 struct GrantInputs: Sendable {
+  /// Of the batch's extent what is on these relations.
   let extent: Extent
   let desired: DesiredState
   let observed: ObservedState
@@ -10,7 +11,9 @@ struct GrantInputs: Sendable {
   let places: SecurablePlaces
   /// Roles that Sluice manages, by name, with their kind; those that should have something belong to them.
   let managed: [String: ManagedRole.Kind]
-  /// What Sluice granted to users' roles directly, as it was remembered.
+  /// The roles whose entries were read.
+  let roles: Set<String>
+  /// What Sluice granted to users' roles directly on these relations, as it was remembered.
   let remembered: ManagedGrants
 
   /// The grants that should be there.
@@ -28,7 +31,7 @@ struct GrantInputs: Sendable {
 
   init(
     extent: Extent, desired: DesiredState, observed: ObservedState, catalog: CatalogFacts, places: SecurablePlaces,
-    managed: [String: ManagedRole.Kind], remembered: ManagedGrants
+    managed: [String: ManagedRole.Kind], roles: Set<String>, remembered: ManagedGrants
   ) {
     self.extent = extent
     self.desired = desired
@@ -36,6 +39,7 @@ struct GrantInputs: Sendable {
     self.catalog = catalog
     self.places = places
     self.managed = managed
+    self.roles = roles
     self.remembered = remembered
     wanted = desired.grants(in: catalog)
     given = Set(remembered.grants.compactMap(places.grant))
@@ -66,11 +70,15 @@ struct GrantInputs: Sendable {
     return revokedPairs.contains(PlacedPair(role: grant.grantee.value, securable: table)) || isGiven(grant)
   }
 
-  func mayRevokePrerequisite(_ grant: Grant) -> Bool {
-    let role = grant.grantee.value
-    guard let kind = managed[role] else { return false }
-    guard extent.isEverything || extent.roles.contains(role) || !wholeSecurables.isEmpty else { return false }
-    return kind == .audience || isGiven(grant)
+  /// Roles that may have USAGE or CONNECT without any use for it: those that have been found to lose something, or that
+  /// should have nothing where they are named.
+  func rolesToRelieve(_ plan: GrantPlan) -> [String: ManagedRole.Kind] {
+    var relieved = extent.isEverything ? Set(managed.keys) : extent.wholeRoles
+    relieved.formUnion(plan.revokes.map(\.grantee.value))
+    if !wholeSecurables.isEmpty { relieved.formUnion(remembered.grants.map(\.role)) }
+    let served = Set(desired.accesses.map { Extent.Pair(role: $0.role.value, securable: $0.securable) })
+    relieved.formUnion(extent.pairs.subtracting(served).map(\.role))
+    return managed.filter { relieved.contains($0.key) }
   }
 
   private func isGiven(_ grant: Grant) -> Bool { atTable(grant).map(given.contains) ?? false }
@@ -90,6 +98,14 @@ struct GrantInputs: Sendable {
     case .sequence: catalog.ownerOfSequence[securable.oid].map { SecurableOID(family: .table, oid: $0) }
     case .schema, .database: nil
     }
+  }
+
+  /// Views that roles should write and that nothing can be written through, by name.
+  var unwritable: [String] {
+    let oids = Set(desired.accesses.filter { $0.access == .write }.map(\.oid)).filter { oid in
+      catalog.relations[oid].map { $0.effective.isDisjoint(with: [.insert, .update, .delete]) } ?? false
+    }
+    return oids.compactMap { catalog.names[SecurableOID(family: .table, oid: $0)] }.sorted()
   }
 
   /// The kind of each role that should have something.

@@ -1,17 +1,18 @@
 import Governance
 import Metadata
 
-/// The difference between desired and observed, within an extent: what a batch has to do in one database.
+/// The difference between desired and observed on a window of relations: what a transaction has to do.
 struct GrantPlan: Sendable {
   var revokes: Set<Grant> = []
   var grants: Set<Grant> = []
 
   var isEmpty: Bool { revokes.isEmpty && grants.isEmpty }
+  var size: Int { revokes.count + grants.count }
 
-  static func diff(_ inputs: GrantInputs) -> GrantPlan {
-    let wanted = inputs.wanted
+  /// - Parameter refused: what was tried in vain already.
+  static func diff(_ inputs: GrantInputs, apartFrom refused: Set<Grant> = []) -> GrantPlan {
     var plan = GrantPlan()
-    plan.grants = wanted.subtracting(inputs.observed.ours).subtracting(inputs.observed.owned).filter { grant in
+    plan.grants = inputs.wanted.subtracting(inputs.observed.ours).subtracting(inputs.observed.owned).filter { grant in
       switch grant.securable.family {
       case .table, .sequence: return inputs.covers(grant)
       case .schema, .database:
@@ -21,37 +22,30 @@ struct GrantPlan: Sendable {
           .init(securable: grant.securable, privilege: grant.privilege))
       }
     }
-    let surplus = inputs.observed.ours.subtracting(wanted)
-    plan.revokes = surplus.filter {
+    // USAGE and CONNECT leave last of all: see `Prerequisites`.
+    plan.revokes = inputs.observed.ours.subtracting(inputs.wanted).filter {
       ($0.securable.family == .table || $0.securable.family == .sequence) && inputs.mayRevoke($0)
     }
-    plan.revokeUnused(.schema, surplus, inputs)
-    plan.revokeUnused(.database, surplus, inputs)
+    plan.grants.subtract(refused)
+    plan.revokes.subtract(refused)
     return plan
   }
 
-  /// USAGE and CONNECT leave with the last entry that needs them: not while the role keeps any there.
-  private mutating func revokeUnused(_ family: SecurableFamily, _ surplus: Set<Grant>, _ inputs: GrantInputs) {
-    var inUse: Set<Prerequisite> = []
-    for entry in inputs.observed.entries where isKept(entry, inputs) {
-      let oid = family == .schema ? entry.schema : inputs.catalog.databaseOID
-      if let oid { inUse.insert(Prerequisite(role: entry.grantee, oid: oid)) }
+  /// As much of it as one transaction takes: whole roles, because a grant is worth nothing without its prerequisites.
+  func limited(locks: Int = ChunkPace.maximumLocks, grants limit: Int = ChunkPace.maximumGrants) -> GrantPlan {
+    var size: [RoleName: Int] = [:]
+    for grant in revokes { size[grant.grantee, default: 0] += 1 }
+    for grant in grants { size[grant.grantee, default: 0] += 1 }
+    let securables = Set(revokes.map(\.securable)).union(grants.map(\.securable)).count
+    var (chosen, total) = (Set<RoleName>(), 0)
+    let losing = Set(revokes.map(\.grantee))
+    for role in losing.sorted() + Set(size.keys).subtracting(losing).sorted() {
+      total += size[role] ?? 0
+      if !chosen.isEmpty, chosen.count + securables >= locks || total > limit { break }
+      chosen.insert(role)
     }
-    revokes.formUnion(
-      surplus.filter { grant in
-        grant.securable.family == family && inputs.mayRevokePrerequisite(grant)
-          && !inUse.contains(Prerequisite(role: grant.grantee, oid: grant.securable.oid))
-      })
-  }
-
-  /// What others gave counts where they share the role with us: not for an audience, and not when we leave.
-  private func isKept(_ entry: ObservedState.Entry, _ inputs: GrantInputs) -> Bool {
-    if let grant = entry.grant { return !revokes.contains(grant) }
-    return inputs.managed[entry.grantee.value] == .user && !inputs.extent.isLeaving
-  }
-
-  private struct Prerequisite: Hashable {
-    let role: RoleName
-    let oid: UInt32
+    if chosen.count == size.count { return self }
+    return GrantPlan(
+      revokes: revokes.filter { chosen.contains($0.grantee) }, grants: grants.filter { chosen.contains($0.grantee) })
   }
 }

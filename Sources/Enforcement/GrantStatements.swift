@@ -4,32 +4,17 @@ import Postgres
 /// The one place where GRANT, REVOKE and role statements become text: they take no parameters, so every name goes
 /// through `PostgresIdentifier`.
 enum GrantStatements {
-  /// Names of securables, read in the same transaction, by OID.
+  /// Names of securables by OID, quoted and qualified, read in the transaction that uses them.
   struct Names: Sendable {
-    fileprivate var qualified: [SecurableOID: String] = [:]
+    private var qualified: [SecurableOID: String] = [:]
 
-    static func read(_ securables: Set<SecurableOID>, in session: PostgresConnection) async throws -> Names {
-      func oids(_ families: Set<SecurableFamily>) -> PostgresValue {
-        .int8Array(securables.filter { families.contains($0.family) }.map { Int64($0.oid) })
-      }
-      var names = Names()
-      let rows = try await session.query(
-        statement(PackageResources.securable_names_sql), [oids([.table, .sequence]), oids([.schema])]
-      ).rows
-      for row in rows {
-        let oid = UInt32(truncatingIfNeeded: try row.int("oid"))
-        let name = try PostgresIdentifier(try row.text("name")).quoted
-        switch try row.text("family") {
-        case "schema": names.qualified[SecurableOID(family: .schema, oid: oid)] = name
-        case "database": names.qualified[SecurableOID(family: .database, oid: oid)] = name
-        default:
-          let full = try PostgresIdentifier(try row.text("schema")).quoted + "." + name
-          names.qualified[SecurableOID(family: .table, oid: oid)] = full
-          names.qualified[SecurableOID(family: .sequence, oid: oid)] = full
-        }
-      }
-      return names
+    mutating func add(_ securable: SecurableOID, _ name: String, in schema: String? = nil) throws(PostgresError) {
+      let quoted = try PostgresIdentifier(name).quoted
+      guard let schema else { return qualified[securable] = quoted }
+      qualified[securable] = try PostgresIdentifier(schema).quoted + "." + quoted
     }
+
+    mutating func merge(_ others: Names) { qualified.merge(others.qualified) { $1 } }
 
     subscript(_ securable: SecurableOID) -> String? { qualified[securable] }
   }

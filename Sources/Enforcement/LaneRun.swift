@@ -122,6 +122,8 @@ package struct LaneRun: Sendable {
     } catch let error as PostgresError where error.isConflict {
       // The lane's lock or the commit itself: each half of the batch would only wait for the same again.
       return jobs.map { failed($0, error.message, "nothing: it is tried again") }
+    } catch  where error is MovedNames || error is Unverified {
+      return jobs.map { failed($0, "\(error)", "nothing: it is tried again") }
     } catch  where !open.isTooSlow(error) && Self.isPassing(error) {
       throw open.isOfTarget(error) ? Targets.classify(midway: error) : error
     } catch {
@@ -208,7 +210,7 @@ package struct LaneRun: Sendable {
       case .database:
         guard let database = open.lane.database else { preconditionFailure("a database lane has a database") }
         let run = DatabaseRun(
-          metadata: metadata, connection: open.connection, database: database, worker: worker)
+          metadata: metadata, connection: open.connection, database: database, worker: worker, limits: targets.limits)
         results += try await run.run(changes, in: session)
       case .governance: preconditionFailure("governance lanes do not enforce")
       }

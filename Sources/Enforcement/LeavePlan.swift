@@ -20,13 +20,16 @@ extension Planner {
     var revokes = [try await planMemberships(leaving)]
     var others: [String: [String]] = [:]
     let lanes = try await metadata.read { try await $0.lanes(of: connection.id) }.filter { $0.kind == .database }
+    let made = try await metadata.read { try await $0.managedRoles(of: connection.id).filter(\.made) }
     for lane in lanes {
-      revokes.append(try await planDatabase(leaving, lane))
-      for (role, count) in try await entriesOfOthers(leaving, lane) {
+      let (statements, counts) = try await planLeave(leaving, lane, made)
+      revokes.append(
+        PlannedStatements(connection: connection.name, database: lane.databaseName, statements: statements))
+      for (role, count) in counts {
         others[role, default: []].append("\(count) grants of others in database \(lane.databaseName ?? "")")
       }
     }
-    let (drops, kept) = try await planDrops(leaving, others, visited: Set(lanes.compactMap(\.databaseName)))
+    let (drops, kept) = try await planDrops(leaving, made, others, visited: Set(lanes.compactMap(\.databaseName)))
     return LeavePlan(revokes: revokes.filter { !$0.statements.isEmpty }, drops: drops, kept: kept)
   }
 
@@ -37,25 +40,28 @@ extension Planner {
       statements: try await inTarget(connection, nil) { try await run.planned(in: $0) })
   }
 
-  /// How many entries of a role in a database our revokes leave.
-  private func entriesOfOthers(_ connection: Connection, _ lane: Lane) async throws -> [String: Int] {
-    let run = DatabaseRun(metadata: metadata, connection: connection, database: lane.database ?? 0, worker: "plan")
-    return try await inTarget(connection, lane.databaseName) { session in
-      var extent = Extent()
-      (extent.isEverything, extent.isLeaving) = (true, true)
-      let inputs = try await run.read(extent, in: session)
-      let revokes = GrantPlan.diff(inputs).revokes
-      let left = inputs.observed.entries.filter { $0.grant.map { !revokes.contains($0) } ?? true }
-      return Dictionary(grouping: left, by: \.grantee.value).mapValues(\.count)
+  /// What would be revoked in a database, and how many entries of each role that would leave.
+  private func planLeave(
+    _ connection: Connection, _ lane: Lane, _ made: [ManagedRole]
+  ) async throws -> (statements: [String], others: [String: Int]) {
+    try await inTarget(connection, lane.databaseName) { session in
+      let (statements, plan) = try await databaseStatements(run(connection, lane), in: session)
+      let holdings = try await RoleHoldings.read(Set(made.map(\.role)), in: session)
+      let entries = try await ObservedState.read(
+        roles: Set(try made.map { try RoleName($0.role) }), relations: holdings.relations, schemas: holdings.schemas,
+        in: session
+      ).entries.filter { $0.grant.map { !plan.revokes.contains($0) } ?? true }
+      return (
+        statements,
+        Dictionary((entries.map(\.grantee.value) + holdings.others.map(\.role)).map { ($0, 1) }, uniquingKeysWith: +)
+      )
     }
   }
 
   private func planDrops(
-    _ connection: Connection, _ others: [String: [String]], visited: Set<String>
+    _ connection: Connection, _ made: [ManagedRole], _ others: [String: [String]], visited: Set<String>
   ) async throws -> (drops: [String], kept: [String: String]) {
-    let (made, installation) = try await metadata.read {
-      (try await $0.managedRoles(of: connection.id).filter(\.made), try await $0.installation())
-    }
+    let installation = try await metadata.read { try await $0.installation() }
     let manager = try PolicyRole.name(installation: installation, connection: connection.id)
     return try await inTarget(connection, nil) { session in
       let marks = try await TargetRoles(metadata: metadata, connection: connection, session: session)

@@ -1,62 +1,18 @@
 import Governance
 import Postgres
 
-/// Facts of a target's catalog that grants depend on.
-struct CatalogFacts: Sendable {
-  struct Relation: Sendable {
-    let kind: SecurableKind
-    let schemaOID: UInt32
-    let ownedSequences: [UInt32]
-  }
-
-  var databaseOID: UInt32
-  private(set) var relations: [UInt32: Relation] = [:]
-  /// The table whose column owns a sequence, by the sequence.
-  private(set) var ownerOfSequence: [UInt32: UInt32] = [:]
-
-  static func read(_ oids: Set<UInt32>, in session: PostgresConnection) async throws -> CatalogFacts {
-    let database = try await session.query(
-      "select oid::bigint as oid from pg_database where datname = current_database()")
-    var facts = CatalogFacts(databaseOID: UInt32(truncatingIfNeeded: try database.rows[0].int("oid")))
-    let rows = try await session.query(
-      statement(PackageResources.catalog_relations_sql), [.int8Array(oids.map(Int64.init))]
-    ).rows
-    for row in rows {
-      guard let kind = SecurableKind(relkind: try row.text("kind")) else { continue }
-      let oid = UInt32(truncatingIfNeeded: try row.int("oid"))
-      let sequences = try row.intArray("sequences").map { UInt32(truncatingIfNeeded: $0) }
-      facts.relations[oid] = Relation(
-        kind: kind, schemaOID: UInt32(truncatingIfNeeded: try row.int("schema_oid")), ownedSequences: sequences)
-      for sequence in sequences { facts.ownerOfSequence[sequence] = oid }
-    }
-    return facts
-  }
-}
-
-extension SecurableKind {
-  /// `pg_class.relkind`; nil for kinds that nobody subscribes to (indexes, TOAST tables, composite types).
-  init?(relkind: String) {
-    switch relkind {
-    case "r": self = .table
-    case "p": self = .partitionedTable
-    case "v": self = .view
-    case "m": self = .materializedView
-    case "f": self = .foreignTable
-    default: return nil
-    }
-  }
-}
-
 /// What a target's catalog says, read back from its access control lists.
 struct ObservedState: Sendable {
   /// Grants that our own REVOKE removes.
-  var ours: Set<Grant> = []
+  private(set) var ours: Set<Grant> = []
+  /// The roles that those are granted by.
+  private(set) var grantors: [Grant: String] = [:]
   /// What owners have from being owners: it needs no grant, and is not ours to take.
-  var owned: Set<Grant> = []
+  private(set) var owned: Set<Grant> = []
   /// What everybody has: USAGE of schemas, CONNECT to the database.
-  var publicly: Set<PublicGrant> = []
+  private(set) var publicly: Set<PublicGrant> = []
   /// Every entry below the database in an access control list, whoever made it and whatever it allows.
-  var entries: [Entry] = []
+  private(set) var entries: [Entry] = []
 
   struct PublicGrant: Hashable, Sendable {
     let securable: SecurableOID
@@ -72,13 +28,17 @@ struct ObservedState: Sendable {
     let grant: Grant?
   }
 
+  /// Reads what these roles hold on the relations, the sequences that their columns own, the schemas of both and those
+  /// named, and the database.
   static func read(
-    roles: Set<RoleName>, relations: Set<UInt32>, in session: PostgresConnection
+    roles: Set<RoleName>, relations: Set<UInt32>, schemas: Set<UInt32> = [], in session: PostgresConnection
   ) async throws -> ObservedState {
     var state = ObservedState()
     let rows = try await session.query(
       statement(PackageResources.observed_grants_sql),
-      [.textArray(roles.map(\.value)), .int8Array(relations.map(Int64.init))]
+      [
+        .textArray(roles.map(\.value)), .int8Array(relations.map(Int64.init)), .int8Array(schemas.map(Int64.init)),
+      ]
     ).rows
     for row in rows { try state.note(row) }
     return state
@@ -98,7 +58,10 @@ struct ObservedState: Sendable {
       return
     }
     let isOurs = try row.bool("is_ours")
-    if let granted, isOurs { ours.insert(granted) }
+    if let granted, isOurs {
+      ours.insert(granted)
+      grantors[granted] = try row.text("grantor")
+    }
     let family = SecurableFamily(name: try row.text("family"))
     guard family != .database else { return }
     let schema = family == .schema ? nil : UInt32(truncatingIfNeeded: try row.int("schema"))

@@ -32,28 +32,37 @@ package struct Planner: Sendable {
     return plans.filter { !$0.statements.isEmpty }
   }
 
-  func planDatabase(_ connection: Connection, _ lane: Lane) async throws -> PlannedStatements {
-    guard let id = lane.database else { preconditionFailure("a database lane has a database") }
-    let run = DatabaseRun(metadata: metadata, connection: connection, database: id, worker: "plan")
+  private func planDatabase(_ connection: Connection, _ lane: Lane) async throws -> PlannedStatements {
     let statements = try await inTarget(connection, lane.databaseName) { session in
-      var extent = Extent()
-      extent.isEverything = true
-      extent.isLeaving = connection.state == .deleting
-      let inputs = try await run.read(extent, in: session)
-      let plan = GrantPlan.diff(inputs)
-      let names = try await GrantStatements.Names.read(
-        Set(plan.revokes.union(plan.grants).map(\.securable)), in: session)
-      let needed = inputs.rolesToGrantTo(plan)
-      let creations = try await TargetRoles(metadata: metadata, connection: connection, session: session)
-        .planned(needed).statements
-      return try GrantRectangle.rectangles(covering: plan.revokes).reversed().compactMap { rectangle in
-        try rectangle.split { names[$0] != nil }.present.map { try GrantStatements.render(.revoke, $0, names) }
-      } + creations
-        + GrantRectangle.rectangles(covering: plan.grants).compactMap { rectangle in
-          try rectangle.split { names[$0] != nil }.present.map { try GrantStatements.render(.grant, $0, names) }
-        }
+      try await databaseStatements(run(connection, lane), in: session).statements
     }
     return PlannedStatements(connection: connection.name, database: lane.databaseName, statements: statements)
+  }
+
+  func run(_ connection: Connection, _ lane: Lane) -> DatabaseRun {
+    guard let id = lane.database else { preconditionFailure("a database lane has a database") }
+    return DatabaseRun(metadata: metadata, connection: connection, database: id, worker: "plan")
+  }
+
+  /// What a run would do with everything in a database, and the statements that say so.
+  func databaseStatements(
+    _ run: DatabaseRun, in session: PostgresConnection
+  ) async throws -> (statements: [String], plan: GrantPlan) {
+    var extent = Extent()
+    extent.isEverything = true
+    extent.isLeaving = run.isLeftForGood
+    let work = try await run.compare(try await run.agenda(of: extent, JobRoles(), in: session), in: session)
+    let roles = TargetRoles(metadata: metadata, connection: run.connection, session: session)
+    func render(_ verb: GrantStatements.Verb, _ rectangles: [GrantRectangle]) throws -> [String] {
+      try rectangles.compactMap { rectangle in
+        try rectangle.split { work.names[$0] != nil }.present.map { try GrantStatements.render(verb, $0, work.names) }
+      }
+    }
+    let statements =
+      try render(.revoke, GrantRectangle.rectangles(covering: work.plan.revokes).reversed())
+      + (try await roles.planned(work.roles).statements)
+      + render(.grant, GrantRectangle.rectangles(covering: work.plan.grants))
+    return (statements, work.plan)
   }
 
   private func planRoles(_ connection: Connection) async throws -> PlannedStatements {

@@ -11,7 +11,9 @@ struct SecurablePlaces: Sendable {
 
   func id(of place: SecurableOID) -> Int64? { idsByPlace[place] }
 
-  var tables: Set<UInt32> { Set(idsByPlace.keys.filter { $0.family == .table }.map(\.oid)) }
+  /// The numbers of the relations, and those of the schemas and the database.
+  var relationIDs: [Int64] { placesByID.filter { $0.value.family == .table }.map(\.key) }
+  var prerequisiteIDs: [Int64] { placesByID.filter { $0.value.family < .table }.map(\.key) }
 
   /// The first number that comes for a place is the one that it has; older ones only lead there.
   mutating func add(_ id: Int64, _ place: SecurableOID) {
@@ -36,19 +38,29 @@ struct SecurablePlaces: Sendable {
 }
 
 extension MetadataSession {
-  /// The database, its schemas, and those of its relations that are numbered `ids`, or all. Dropped ones too, if they
-  /// are named or have direct grants: the target may have them still, as a partition or in another schema.
-  func places(in database: Int64, of ids: Set<Int64>, everything: Bool) async throws -> SecurablePlaces {
-    let rows = try await connection.query(
+  /// The relations that are numbered `ids`. Dropped ones too: the target may have them still, as a partition or in
+  /// another schema.
+  func places(in database: Int64, of ids: Set<Int64>) async throws -> SecurablePlaces {
+    try await places(
       """
-      select id, kind, oid from securable s
-      where id = $1 or database_id = $1 and (kind = 'schema' or id = any ($2)
-        or $3 and (dropped_at is null or exists (select from managed_grant where securable_id = s.id)))
+      select id, kind, oid from securable where database_id = $1 and kind <> 'schema' and id = any ($2)
       order by dropped_at desc nulls first, id desc
-      """, [.int8(database), .int8Array(Array(ids)), .bool(everything)]
-    ).rows
+      """, [.int8(database), .int8Array(Array(ids))])
+  }
+
+  /// The database, its schemas, and its relations at these OIDs, dropped ones too.
+  func places(in database: Int64, at oids: Set<UInt32>) async throws -> SecurablePlaces {
+    try await places(
+      """
+      select id, kind, oid from securable
+      where id = $1 or database_id = $1 and (kind = 'schema' or oid = any ($2))
+      order by dropped_at desc nulls first, id desc
+      """, [.int8(database), .int8Array(oids.map(Int64.init))])
+  }
+
+  private func places(_ sql: String, _ parameters: [PostgresValue]) async throws -> SecurablePlaces {
     var places = SecurablePlaces()
-    for row in rows {
+    for row in try await connection.query(sql, parameters).rows {
       guard let kind = SecurableKind(rawValue: try row.text("kind")) else { continue }
       places.add(
         try row.int("id"), SecurableOID(kind: kind, oid: UInt32(truncatingIfNeeded: try row.int("oid"))))

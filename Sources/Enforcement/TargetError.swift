@@ -1,3 +1,5 @@
+import Postgres
+
 /// Why work in a target did not go on, as far as the whole batch is concerned; a single job's trouble is a `Failure`.
 package struct TargetError: Error, Sendable, CustomStringConvertible {
   package enum Disposition: Sendable, Equatable {
@@ -56,4 +58,52 @@ package struct Failure: Error, Sendable, Hashable, CustomStringConvertible {
   static func invalidRole(_ reason: String) -> Failure {
     Failure(.permanent, reason, remedy: "map the user to a role that PostgreSQL can have: sluice user map")
   }
+}
+
+extension Failure {
+  /// What a refused GRANT, REVOKE or CREATE ROLE means (LAKEBASE.md, table (a), rows 25 to 32).
+  init(_ error: PostgresError) {
+    // A role that is missing now was dropped since it was made again: the next try makes it once more.
+    if error.isConflict || error.sqlState == .undefinedObject {
+      self.init(.conflict, error.message, remedy: "nothing: it is tried again")
+      return
+    }
+    switch error.sqlState {
+    case SQLState.Class.insufficientResources:
+      self.init(
+        .conflict, error.message + (error.sqlState.map { " [\($0)]" } ?? ""),
+        remedy: "nothing: it is tried again; if it stays, look for what fills the target's memory, locks or disk")
+    case .undefinedTable, .invalidSchemaName:
+      self.init(.gone, error.message, remedy: "sync its database")
+    case .insufficientPrivilege:
+      self.init(
+        .permanent, error.message,
+        remedy: "have its owner grant Sluice's role the privilege WITH GRANT OPTION (for roles: CREATEROLE and ADMIN)")
+    case .programLimitExceeded:
+      self.init(
+        .permanent, error.message,
+        remedy: "the table has too many direct grantees: use a policy instead of subscriptions")
+    default:
+      self.init(.permanent, error.message + (error.sqlState.map { " [\($0)]" } ?? ""), remedy: "see the message")
+    }
+  }
+
+  /// Why a relation could not be done against somebody else's changes.
+  init(lost error: any Error) {
+    switch error {
+    case let error as PostgresError where error.isTooSlow:
+      self.init(.conflict, error.message, remedy: "see what the target waits for; it is tried again")
+    case let error as PostgresError: self.init(error)
+    case is Unverified:
+      self.init(
+        .permanent, "\(error)",
+        remedy: "see what undoes grants as they are made (an event trigger?), then retry the job")
+    default: self.init(.conflict, "\(error)", remedy: "nothing: it is tried again")
+    }
+  }
+}
+
+extension PostgresError {
+  /// A statement took longer than it may, or the transaction did: the same again would take as long.
+  var isTooSlow: Bool { code == .server ? sqlState == .queryCanceled : code == .timedOut }
 }

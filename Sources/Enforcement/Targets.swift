@@ -8,11 +8,15 @@ import Postgres
 package struct TargetLimits: Sendable {
   package var connectTimeout: Duration = .seconds(15)
   /// One statement of ours, as the server counts it.
-  package var statementTimeout: Duration = .seconds(60)
+  package var statementTimeout: Duration = .seconds(30)
   /// How much later our own deadline ends a statement: the server is to end it first, which keeps the session in step.
   package var statementMargin: Duration = .seconds(5)
   /// Waiting for a catalog row or for the lane's lock, before the batch gives up and comes again.
-  package var lockTimeout: Duration = .seconds(5)
+  package var lockTimeout: Duration = .seconds(2)
+  /// About how long a transaction that grants may take: so long others wait for the rows that it changes.
+  package var transactionTime: Duration = .milliseconds(250)
+  /// After this a transaction that grants is given up, and does less the next time.
+  package var longestTransaction: Duration = .seconds(60)
   /// After this the target itself ends a session whose worker is paused or cut off: the bound on how long a lost
   /// worker holds the lane's lock.
   package var idleInTransactionTimeout: Duration = .seconds(60)
@@ -29,7 +33,7 @@ package actor Targets {
   private let key: SealingKey
   private let workspaces: Workspaces
   private let caFile: String?
-  private let limits: TargetLimits
+  package nonisolated let limits: TargetLimits
   private let logger: Logger
   private let resting: RestingSessions
 

@@ -24,7 +24,8 @@ package struct QueueScripts: Sendable {
     // A transition needs the shard's names and rules in front; line numbers in Lua errors count from there.
     let rules = [
       text("shard", PackageResources.shard_lua), text("tokens", PackageResources.tokens_lua),
-      text("lane", PackageResources.lane_lua), text("holding", PackageResources.holding_lua),
+      text("lane", PackageResources.lane_lua), text("waiting", PackageResources.waiting_lua),
+      text("holding", PackageResources.holding_lua),
     ].joined()
     let due = text("due", PackageResources.due_lua)
     scripts = Dictionary(

@@ -12,14 +12,26 @@ package struct PostgresInstallation: Sendable, Hashable {
   package func program(_ name: String) -> String { "\(bin)/\(name)" }
 
   /// The newest installation of at least `version`; `SLUICE_POSTGRES_BIN` wins over all others.
-  package static func find(atLeast version: Int = 16) async throws -> PostgresInstallation {
+  ///
+  /// - Parameter preferred: a version that is taken before a newer one.
+  package static func find(atLeast version: Int = 16, preferring preferred: Int? = nil) async throws
+    -> PostgresInstallation
+  {
     if let chosen = ProcessInfo.processInfo.environment["SLUICE_POSTGRES_BIN"], !chosen.isEmpty {
       return try await inspect(chosen, atLeast: version)
     }
-    if let newest = await all().first(where: { $0.version >= version }) { return newest }
+    let fitting = await all().filter { $0.version >= version }
+    if let found = fitting.first(where: { $0.version == preferred }) ?? fitting.first { return found }
     throw LocalServersError(
       .notInstalled,
       "no PostgreSQL \(version) or newer is installed: run ops/setup, or set SLUICE_POSTGRES_BIN to its bin directory")
+  }
+
+  /// The installation of just this version, wherever it is.
+  package static func find(exactly version: Int) async throws -> PostgresInstallation {
+    if let found = await all().first(where: { $0.version == version }) { return found }
+    throw LocalServersError(
+      .notInstalled, "PostgreSQL \(version) is not installed: run ops/setup --postgres \(version)")
   }
 
   /// Every installation of this machine, newest first; at one version the one that ops/setup made comes first.

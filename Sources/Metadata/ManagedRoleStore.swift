@@ -123,15 +123,22 @@ extension MetadataSession {
     ]
   }
 
-  /// The direct grants of these roles, or of all when `roles` is nil.
-  package func managedGrants(of connectionID: Int64, roles: [String]?) async throws -> ManagedGrants {
+  /// The direct grants of these roles, or of all when `roles` is nil, on these securables, or on all when those are nil.
+  package func managedGrants(
+    of connectionID: Int64, roles: [String]?, on securables: [Int64]? = nil
+  ) async throws -> ManagedGrants {
     // The instant before the rows: what is noted in between is then too new to be forgotten.
     var managed = ManagedGrants(asOf: try await now())
     let rows = try await connection.query(
       """
       select role, securable_id, privilege from managed_grant
       where connection_id = $1 and ($2::text[] is null or role = any ($2))
-      """, [.int8(connectionID), roles.map { .textArray($0) } ?? .null]
+        and ($3::bigint[] is null or securable_id = any ($3))
+      """,
+      [
+        .int8(connectionID), roles.map { .textArray($0) } ?? .null,
+        securables.map { .int8Array($0) } ?? .null,
+      ]
     ).rows
     for row in rows {
       guard let privilege = Privilege(rawValue: try row.text("privilege")) else {

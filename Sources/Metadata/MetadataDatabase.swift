@@ -108,8 +108,8 @@ package struct MetadataSession: Sendable {
     try await connection.listen(try PostgresIdentifier(channel))
   }
 
-  /// Waits until something is announced, or the deadline has passed.
-  package func awaitAnnouncement(until deadline: Deadline) async throws {
-    _ = try await connection.notifications(deadline: deadline)
+  /// Waits until something is announced, and returns what was said; nothing if the deadline passes first.
+  package func announcements(until deadline: Deadline) async throws -> [String] {
+    try await connection.notifications(deadline: deadline).map(\.payload)
   }
 }

@@ -48,9 +48,9 @@ package struct QueueState: Sendable {
   /// another's place since then: it may have forgotten the last results, of which Redis knows that they are settled.
   package let redisRunID: String?
   /// The classes with new jobs that Redis has not been told of.
-  package let outboxClasses: Set<JobClass>
+  package var outboxClasses: Set<JobClass>
   /// The classes with jobs that it has to be told of again.
-  package let refillClasses: Set<JobClass>
+  package var refillClasses: Set<JobClass>
   /// Redis holds as many jobs as it may: producers slow down, and only revokes are handed over.
   package let isFull: Bool
   /// Connections of which it holds as many jobs as it may of one: the same holds for theirs.
@@ -135,6 +135,16 @@ extension MetadataSession {
     return OutboxJob(
       id: id, lane: try row.int("lane_id"), parkedBy: try row.int("parked_by"), jobClass: jobClass,
       kind: kind, delay: delay > 0 ? .milliseconds(delay) : nil)
+  }
+
+  /// Waits until something is announced to schedulers, or the time has passed.
+  ///
+  /// - Returns: The classes of which there are new jobs, if there is nothing else to look for.
+  package func awaitOutbox(atMost longest: Duration) async throws -> Set<JobClass> {
+    let announced = try await announcements(until: .after(longest))
+    // Without a class: the rules have changed, and they come before any job.
+    if announced.contains("") { return [] }
+    return Set(announced.joined().compactMap { $0.wholeNumberValue.flatMap(JobClass.init) })
   }
 
   package func queueState() async throws -> QueueState {

@@ -43,6 +43,26 @@ extension PostgresConnection {
     }
   }
 
+  /// Runs statements in pipeline mode in a part of the open transaction that can fail alone: all of them or none, with
+  /// one round trip if none fails.
+  ///
+  /// The error names the failed statement by `statementIndex`.
+  package nonisolated func savepoint(
+    _ statements: [PostgresStatement]
+  ) async throws(PostgresError) -> [PostgresResult] {
+    let results: [PostgresResult]
+    do throws(PostgresError) {
+      results = try await pipeline(
+        [PostgresStatement("SAVEPOINT sluice")] + statements + [PostgresStatement("RELEASE SAVEPOINT sluice")])
+    } catch {
+      await rollBackToSavepoint()
+      var named = error
+      named.statementIndex = error.statementIndex.map { $0 - 1 }
+      throw named
+    }
+    return Array(results.dropFirst().dropLast())
+  }
+
   private func begin(_ isolation: Isolation, _ readOnly: Bool, _ deadline: Deadline?) async throws(PostgresError) {
     if isInTransaction {
       throw PostgresError(

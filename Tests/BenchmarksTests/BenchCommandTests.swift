@@ -68,3 +68,35 @@ import Testing
         .allSatisfy { name in names.contains { $0 == name } })
   }
 }
+
+/// The bench of enforcement, on the built binary with next to nothing to do.
+@Suite(.timeLimit(.minutes(2))) struct EnforcementBenchTests {
+  private struct Line: Decodable {
+    let bench: String
+    let `case`: String
+    let value: Double
+    let ceiling: Double?
+  }
+
+  private func figures(_ arguments: String...) async throws -> [String: Line] {
+    let tool = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
+      .appendingPathComponent("sluice-bench").path
+    let run = try await ToolRun.run(
+      Launch(tool, ["enforcement", "--quick", "--json"] + arguments), deadline: .after(.seconds(100)))
+    try #require(run.status.isSuccess, "\(run.output)")
+    let lines = try run.output.split(separator: "\n").map { try JSONDecoder().decode(Line.self, from: Data($0.utf8)) }
+    #expect(lines.allSatisfy { $0.bench == "enforcement" })
+    return Dictionary(lines.map { ($0.case, $0) }, uniquingKeysWith: { $1 })
+  }
+
+  /// What was sent is repeated by psql, transaction for transaction: the twin's log holds as much of it.
+  @Test func policiesAreAppliedAndTheirSQLIsRepeatedByPsql() async throws {
+    let figures = try await figures("--only", "apply", "--only", "join", "--only", "verify")
+    #expect(figures["apply/failed"]?.value == 0 && figures["join/failed"]?.value == 0)
+    let written = try #require(figures["apply/wal"])
+    let ceiling = try #require(written.ceiling)
+    #expect((0.8...1.2).contains(written.value / ceiling), "\(written.value) MB, by psql \(ceiling) MB")
+    #expect(try #require(figures["join/statements"]).value > 0)
+    #expect(try #require(figures["verify"]).value > 0)
+  }
+}

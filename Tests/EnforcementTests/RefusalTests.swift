@@ -137,6 +137,29 @@ struct RefusalTests {
     }
   }
 
+  /// As where the lock table is full: somebody else's transaction ends, and there is room again.
+  @Test func aServerShortOfMemoryIsNobodysFault() async throws {
+    try await Bench.run { bench in
+      let ana = try await bench.makeSales()
+      try await bench.target.execute(
+        """
+        create function public.refuse() returns event_trigger language plpgsql as $$ begin
+          if current_query() like '%"items"%' then
+            raise exception 'out of shared memory' using errcode = '53200';
+          end if;
+        end $$;
+        create event trigger refuse on ddl_command_start when tag in ('GRANT') execute function public.refuse()
+        """)
+      let jobs = try await bench.subscribe(ana, to: ["sales.orders", "sales.items"])
+      try await bench.run(jobs.map(\.id), lane: jobs[0].lane)
+      #expect(try await bench.job(jobs[0].id).state == .completed)
+      #expect(try await bench.job(jobs[1].id).state == .retryable)
+      try await bench.target.execute("drop event trigger refuse")
+      try await bench.drain(now: true)
+      #expect(try await bench.job(jobs[1].id).state == .completed)
+    }
+  }
+
   /// Whether the server ends the statement or our own deadline does.
   @Test(arguments: [Duration.seconds(5), .milliseconds(-400)])
   func aJobThatAlwaysTakesTooLongIsCountedAloneAndGivenUp(margin: Duration) async throws {

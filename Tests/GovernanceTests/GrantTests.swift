@@ -46,6 +46,37 @@ import Testing
     #expect(state == desired)
   }
 
+  /// Whatever the costs, so that both ways of covering are looked at.
+  @Test(arguments: 0..<20 as Range<UInt64>)
+  func rectanglesCoverTheGrantsOnceAndNothingElse(seed: UInt64) throws {
+    var generator = SeededGenerator(seed: seed)
+    let grants = try Self.randomGrants(&generator, securables: 12, grantees: 5)
+    let costs = [(1, 0), (0, 1)].map { StatementCost(statement: .seconds($0.0), rowRewrite: .seconds($0.1)) }
+    for cost in costs + [.measured] {
+      let covered = GrantRectangle.rectangles(covering: grants, cost: cost).flatMap(\.grants)
+      #expect(covered.count == grants.count)
+      #expect(Set(covered) == grants)
+    }
+  }
+
+  @Test func grantsAreCoveredTheCheaperWay() throws {
+    // Each table has grantees of its own, each grantee has every second of some.
+    var grants: Set<Grant> = []
+    for oid in 1...100 as ClosedRange<UInt32> {
+      for number in 0..<4 where oid & (1 << UInt32(number)) != 0 {
+        grants.insert(
+          Grant(grantee: try Self.role(number), securable: SecurableOID(kind: .table, oid: oid), privilege: .select))
+      }
+    }
+    let statements = GrantRectangle.rectangles(
+      covering: grants, cost: StatementCost(statement: .milliseconds(10), rowRewrite: .zero))
+    #expect(statements.count == 4, "one for each grantee")
+    let rewrites = GrantRectangle.rectangles(
+      covering: grants, cost: StatementCost(statement: .zero, rowRewrite: .milliseconds(1)))
+    #expect(rewrites.count == 15, "each table once")
+    #expect(rewrites.reduce(0) { $0 + $1.securables.count } == Set(grants.map(\.securable)).count)
+  }
+
   @Test func equalGrantsNeedNoStatement() throws {
     let grants = try Self.grants(1...3, 1...3)
     #expect(GrantDiff(desired: grants, observed: grants).isEmpty)

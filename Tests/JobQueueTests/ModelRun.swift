@@ -116,7 +116,9 @@ struct ModelRun {
     for _ in 0..<3 { numbers.insert(.random(in: 1...nextNumber, using: &random)) }
     nextNumber = max(nextNumber, (numbers.max() ?? 0) + 1)
     let delays: [Duration?] = [nil, nil, .seconds(3), .seconds(40)]
-    let jobs = numbers.sorted().map { job($0, delay: draw(delays)) }
+    var jobs = numbers.sorted().map { job($0, delay: draw(delays)) }
+    // As when a job is new, and told again.
+    jobs += numbers.shuffled(using: &random).prefix(2).map { job($0, delay: draw(delays)) }
     try await offer(jobs)
     return "enqueue"
   }

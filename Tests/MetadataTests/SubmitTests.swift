@@ -104,13 +104,33 @@ struct SubmitTests {
     }
   }
 
-  @Test func aCommitWithJobsIsAnnounced() async throws {
+  @Test func aCommitWithJobsIsAnnouncedByTheirClasses() async throws {
     try await Fixture.run { fixture in
+      let lane = try await fixture.lane()
       try await fixture.metadata.dedicated { listener in
         try await listener.listen(to: MetadataSession.outboxChannel)
-        _ = try await fixture.submitOne()
-        let heard = try await listener.connection.notifications(deadline: .after(.seconds(10)))
-        #expect(heard.map(\.channel) == [MetadataSession.outboxChannel])
+        try await fixture.write { session in
+          _ = try await session.submit([
+            JobRequest(lane: lane, kind: .revoke, jobClass: .revoke, scope: .grantee("r")),
+            JobRequest(lane: lane, kind: .sync, jobClass: .bulk, scope: .everything),
+          ])
+        }
+        #expect(try await listener.awaitOutbox(atMost: .seconds(10)) == [.revoke, .bulk])
+      }
+    }
+  }
+
+  /// What was paused must not begin because its job was heard of before the rules.
+  @Test func anAnnouncementOfMoreThanJobsNamesNoClass() async throws {
+    try await Fixture.run { fixture in
+      let lane = try await fixture.lane()
+      try await fixture.metadata.dedicated { listener in
+        try await listener.listen(to: MetadataSession.outboxChannel)
+        try await fixture.write { session in
+          _ = try await session.submit([JobRequest(lane: lane, kind: .sync, jobClass: .bulk, scope: .everything)])
+          _ = try await session.connection.query("select pg_notify($1, '')", [.text(MetadataSession.outboxChannel)])
+        }
+        #expect(try await listener.awaitOutbox(atMost: .seconds(10)) == [])
       }
     }
   }

@@ -11,7 +11,7 @@ extension QueueModel {
     return inWork >= (jobClass == .revoke ? 2 * cap : cap)
   }
 
-  mutating func open(_ connection: Int64, fresh: JobClass? = nil) {
+  mutating func open(_ connection: Int64, fresh: Set<JobClass> = []) {
     for jobClass in JobClass.allCases {
       let hasReady = ready.contains { $0.key.connection == connection && $0.value.jobClass == jobClass }
       if isClosed(connection, jobClass) || !hasReady {
@@ -23,24 +23,27 @@ extension QueueModel {
         let end = ends[Clock(jobClass: jobClass, connection: connection)] ?? 0
         turns[jobClass, default: [:]][connection] = max((clocks[jobClass] ?? -1) + 1, end)
       }
-      if isNew || fresh == jobClass { wake(jobClass, most: 4) }
+      if isNew || fresh.contains(jobClass) { wake(jobClass, most: 4) }
     }
   }
 
-  mutating func place(_ lane: LaneID) {
+  mutating func place(_ lane: LaneID) { open(lane.connection, fresh: Set([lineUp(lane)].compactMap(\.self))) }
+
+  /// Returns the class in which the lane has just become ready; its connection is to be opened.
+  mutating func lineUp(_ lane: LaneID) -> JobClass? {
     let head = waiting.filter { $0.lane == lane }.min()?.jobClass
     let isHeld = leases[lane] != nil || parkedLanes[lane] != nil || rules?.lanes[lane]?.isPaused == true
     guard let head, !isHeld else {
       ready[lane] = nil
-      return open(lane.connection)
+      return nil
     }
-    if ready[lane]?.jobClass == head { return open(lane.connection) }
+    if ready[lane]?.jobClass == head { return nil }
     let clock = laneClocks[Clock(jobClass: head, connection: lane.connection)] ?? -1
     let end = LaneEnd(jobClass: head, lane: lane)
     let time = max(clock + 1, laneEnds[end] ?? 0)
     if let ended = laneEnds[end], ended < time { laneEnds[end] = nil }
     ready[lane] = Turn(jobClass: head, time: time)
-    open(lane.connection, fresh: head)
+    return head
   }
 
   mutating func wake(_ jobClass: JobClass, most: Int) {

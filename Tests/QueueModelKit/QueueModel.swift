@@ -80,7 +80,7 @@ extension QueueModel {
     let urgent = jobs.filter { $0.jobClass == .revoke }
     let others = jobs.filter { $0.jobClass != .revoke }
     (expected, told) = (nil, [])
-    var added = Self.groups(urgent).reduce(0) { $0 + take(in: $1) }
+    var added = take(in: Self.groups(urgent))
     if others.isEmpty { return (added, []) }
     guard waiting.count + delayed.count < most else {
       totals["refused", default: 0] += 1
@@ -89,14 +89,13 @@ extension QueueModel {
     var full: Set<Int64> = []
     (expected, told) = (nil, [])
     let depths = Set(others.map(\.lane.connection)).reduce(into: [:]) { $0[$1] = depth(of: $1) }
-    for group in Self.groups(others) {
-      let connection = group[0].lane.connection
-      if connection != 0 && depths[connection, default: 0] >= mostOfConnection {
+    added += take(
+      in: Self.groups(others).filter { group in
+        let connection = group[0].lane.connection
+        if connection == 0 || depths[connection, default: 0] < mostOfConnection { return true }
         full.insert(connection)
-      } else {
-        added += take(in: group)
-      }
-    }
+        return false
+      })
     if !full.isEmpty { totals["refused", default: 0] += 1 }
     return (added, full)
   }
@@ -116,6 +115,16 @@ extension QueueModel {
     }
     let sorted = order.enumerated().sorted { ($1.element.delay, $0.offset) < ($0.element.delay, $1.offset) }
     return sorted.compactMap { groups[$0.element] }
+  }
+
+  private mutating func take(in groups: [[QueuedJob]]) -> Int {
+    var opened: [Int64: Set<JobClass>] = [:]
+    let added = groups.reduce(0) { added, group in
+      defer { opened[group[0].lane.connection, default: []].formUnion([lineUp(group[0].lane)].compactMap(\.self)) }
+      return added + take(in: group)
+    }
+    for (connection, fresh) in opened { open(connection, fresh: fresh) }
+    return added
   }
 
   private mutating func take(in jobs: [QueuedJob]) -> Int {
@@ -143,7 +152,6 @@ extension QueueModel {
       added += 1
     }
     totals["enqueued", default: 0] += added
-    for lane in Set(jobs.map(\.lane)).sorted() { place(lane) }
     return added
   }
 

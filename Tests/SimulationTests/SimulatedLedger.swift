@@ -13,7 +13,7 @@ final class SimulatedLedger: Service, @unchecked Sendable {
   var connections: [Int64: ConnectionRecord] = [:]
   /// How long after its last periodic sync a connection is due again; nil for never.
   var syncEvery: Int? = .seconds(60)
-  private var listeners: [Reply<Bool>] = []
+  private var listeners: [Reply<Set<JobClass>>] = []
   private var leader: SimulatedLedgerSession?
   private var keeper: SimulatedLedgerSession?
   var outboxHolder: Int?
@@ -101,18 +101,19 @@ final class SimulatedLedger: Service, @unchecked Sendable {
     return Access(lane: lane, user: user, table: table)
   }
 
+  /// Schedulers hear of the classes, unless the announcement was not of jobs alone.
   func announce() {
-    for listener in listeners { listener.set(true) }
+    for listener in listeners { listener.set(world.happens(0.9) ? model.outboxClasses : []) }
     listeners = []
   }
 
-  func listen(_ reply: Reply<Bool>) { listeners.append(reply) }
+  func listen(_ reply: Reply<Set<JobClass>>) { listeners.append(reply) }
 
   func restart() {
     run += 1
     model.crash()
     (leader, keeper, outboxHolder) = (nil, nil, nil)
-    for listener in listeners { listener.set(false) }
+    for listener in listeners { listener.set([]) }
     listeners = []
   }
 
@@ -202,13 +203,14 @@ final class SimulatedLedgerSession: LedgerSession, @unchecked Sendable {
 
   func listenToOutbox() async throws { try await call("listen") {} }
 
-  func awaitOutbox(atMost longest: Duration) async throws {
-    let reply = Reply<Bool>()
+  func awaitOutbox(atMost longest: Duration) async throws -> Set<JobClass> {
+    let reply = Reply<Set<JobClass>>()
     ledger.listen(reply)
-    ledger.world.after(longest.microseconds) { reply.set(true) }
-    _ = await reply.get(orWhenCancelled: false)
+    ledger.world.after(longest.microseconds) { reply.set([]) }
+    let announced = await reply.get(orWhenCancelled: [])
     try Task.checkCancellation()
     guard ledger.isUp, ledger.run == run else { throw LedgerLost() }
+    return announced
   }
 
   func queueState() async throws -> QueueState { try await call("queue state") { self.ledger.queueState } }

@@ -37,13 +37,15 @@ package final class Bench: Sendable {
   ///   - metadataServer: where the metadata database is, if not in the shared server
   ///   - metadataStandby: what may take its place
   ///   - targetServer: where the target is, if not in the shared server
+  ///   - rights: where the manager's right to grant comes from
   ///   - lockTimeout: how long sessions in the target wait for a lock
   package static func run(
     metadataServer: TestServer? = nil, metadataStandby: TestServer? = nil, targetServer: TestServer? = nil,
-    lockTimeout: Duration = .seconds(5), _ body: @Sendable (Bench) async throws -> Void
+    rights: TestTarget.Rights = .own, lockTimeout: Duration = .seconds(5),
+    _ body: @Sendable (Bench) async throws -> Void
   ) async throws {
-    let target = try await TestTarget.make(on: targetServer)
-    try await withMetadata(on: metadataServer, standby: metadataStandby) { metadata in
+    let target = try await TestTarget.make(on: targetServer, rights: rights)
+    let made = try await withMetadata(on: metadataServer, standby: metadataStandby) { metadata in
       let key = SealingKey.random()
       var limits = TargetLimits()
       limits.lockTimeout = lockTimeout
@@ -57,8 +59,12 @@ package final class Bench: Sendable {
       }
       let bench = Bench(metadata, target, targets, key, connection)
       try await body(bench)
+      return try await metadata.read { session in
+        try await session.connection.query("select distinct role from managed_role where made").rows
+          .map { try $0.text("role") }
+      }
     }
-    try await target.remove()
+    try await target.remove(made: made)
   }
 
   package var planner: Planner { Planner(metadata: metadata, targets: targets) }
@@ -255,8 +261,9 @@ extension Bench {
     }
   }
 
-  /// The role that makes audiences and their members, from PostgreSQL 16 on.
+  /// The role that makes audiences and their members: the login before PostgreSQL 16.
   package func policyRole() async throws -> String {
+    guard target.server.hasMembershipOptions else { return target.manager }
     let installation = try await metadata.read { try await $0.installation() }
     return try PolicyRole.name(installation: installation, connection: connection.id).value
   }

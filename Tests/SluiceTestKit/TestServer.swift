@@ -32,12 +32,21 @@ package struct TestServer: Sendable {
   package static func start(name: String = "\(UInt32.random(in: 0 ... .max))") async throws -> TestServer {
     let postgres = try await PrivatePostgres.start(
       PrivatePostgres.Options(
-        directory: "/tmp/\(directoryPrefix)\(getpid())-\(name)", installation: try await .find(atLeast: 16),
+        directory: "/tmp/\(directoryPrefix)\(getpid())-\(name)", installation: try await installation(),
         settings: ["max_connections": "400", "autovacuum": "off", "log_min_messages": "fatal"], durable: false))
     let server = TestServer(postgres: postgres)
     // Databases are listed by whoever may connect to them: tests must not see each other's.
     try await server.execute("revoke connect on database postgres, template1 from public")
     return server
+  }
+
+  /// The server that `SLUICE_TEST_POSTGRES` names by its version (15 to 18); else 17, or what is newest.
+  private static func installation() async throws -> PostgresInstallation {
+    guard let chosen = ProcessInfo.processInfo.environment["SLUICE_TEST_POSTGRES"], !chosen.isEmpty else {
+      return try await .find(atLeast: 16, preferring: 17)
+    }
+    guard let version = Int(chosen) else { throw BenchError(text: "SLUICE_TEST_POSTGRES is \(chosen), no version") }
+    return try await .find(exactly: version)
   }
 
   /// Files of test processes that have ended; their servers ended with them.
@@ -56,6 +65,9 @@ package struct TestServer: Sendable {
 
 // Sessions and databases.
 extension TestServer {
+  /// From 16 on a membership says whether it is inherited, and whether the member may become the role.
+  package var hasMembershipOptions: Bool { postgres.options.installation.version >= 16 }
+
   package func configuration(database: String = "postgres") -> PostgresConfiguration {
     PostgresConfiguration(
       host: postgres.socketDirectory, port: postgres.port, database: database, user: Self.superuser, tls: .disable)

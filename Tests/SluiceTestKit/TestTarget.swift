@@ -6,42 +6,62 @@ import Postgres
 /// A target of a test's own in the shared server: two databases of an owner, and a manager that is no superuser and
 /// may make roles, which is what Sluice logs in as. Roles live in the instance, so all names carry a prefix.
 package struct TestTarget: Sendable {
+  /// Where the manager's right to grant comes from.
+  package enum Rights: Sendable, CaseIterable {
+    /// Grant options of its own.
+    case own
+    /// As on Lakebase: those of a role that it inherits from and cannot become, and that may read and write all data.
+    case inherited
+  }
+
   package let server: TestServer
   package let prefix: String
   package let manager: String
+  /// The role whose grant options the manager uses: itself, or the one that it inherits from.
+  package let grantor: String
   package let owner: String
   package let database: String
   package let otherDatabase: String
 
-  package static func make(on server: TestServer? = nil) async throws -> TestTarget {
+  package static func make(on server: TestServer? = nil, rights: Rights = .own) async throws -> TestTarget {
     let server = if let server { server } else { try await TestServer.shared }
     let prefix = "t" + String(UInt32.random(in: 0 ... .max), radix: 36)
+    let manager = "\(prefix)_manager"
     let target = TestTarget(
-      server: server, prefix: prefix, manager: "\(prefix)_manager", owner: "\(prefix)_owner",
-      database: "\(prefix)_main",
-      otherDatabase: "\(prefix)_other")
+      server: server, prefix: prefix, manager: manager, grantor: rights == .own ? manager : "\(prefix)_super",
+      owner: "\(prefix)_owner", database: "\(prefix)_main", otherDatabase: "\(prefix)_other")
     try await server.execute(
       "create role \(target.manager) login createrole; create role \(target.owner) nologin")
+    if rights == .inherited { try await target.makeGrantor() }
     for database in [target.database, target.otherDatabase] {
       try await server.createDatabase(database)
       try await server.execute(
         """
         alter database \(database) owner to \(target.owner);
-        grant connect on database \(database) to \(target.manager) with grant option
+        grant connect on database \(database) to \(target.grantor) with grant option
         """)
     }
     return target
   }
 
-  package func remove() async throws {
+  /// As the platform gives `databricks_superuser`: inherited, without SET and without ADMIN (LAKEBASE.md, 4.1).
+  private func makeGrantor() async throws {
+    let options = server.hasMembershipOptions ? " with inherit true, set false, admin false" : ""
+    try await server.execute(
+      "create role \(grantor) nologin; grant pg_read_all_data, pg_write_all_data, pg_monitor to \(grantor);"
+        + "grant \(grantor) to \(manager)\(options)")
+  }
+
+  /// - Parameter made: roles that the manager made; from 16 on the server knows them by itself.
+  package func remove(made: [String] = []) async throws {
     for database in [database, otherDatabase] { try await server.dropDatabase(database) }
     let roles = try await rows(
       """
       \(administered)
       select rolname from pg_roles r left join administered a on a.oid = r.oid
-      where starts_with(rolname, '\(prefix)_') or a.oid is not null
+      where starts_with(rolname, '\(prefix)_') or rolname = any ($1) or a.oid is not null
       group by rolname order by rolname = '\(manager)', max(a.depth) desc nulls first
-      """, in: "postgres")
+      """, [.textArray(made)], in: "postgres")
     for row in roles {
       try await server.execute("drop role \(try PostgresIdentifier(try row.text("rolname")).quoted)")
     }
@@ -72,7 +92,7 @@ package struct TestTarget: Sendable {
   /// Makes a schema whose USAGE the manager may grant.
   package func createSchema(_ schema: String, in database: String? = nil) async throws {
     try await execute(
-      "create schema \(schema) authorization \(owner); grant usage on schema \(schema) to \(manager) with grant option",
+      "create schema \(schema) authorization \(owner); grant usage on schema \(schema) to \(grantor) with grant option",
       in: database)
   }
 
@@ -82,13 +102,13 @@ package struct TestTarget: Sendable {
   {
     let script = names.map { name in
       "create table \(name) (\(columns)); alter table \(name) owner to \(owner);"
-        + "grant select, insert, update, delete, truncate on \(name) to \(manager) with grant option;"
+        + "grant select, insert, update, delete, truncate on \(name) to \(grantor) with grant option;"
     }
     try await execute("set client_min_messages = error;" + script.joined(separator: "\n"), in: database)
     let schemas = Set(names.map { String($0.prefixMatch(of: /"([^"]|"")*"|[^.]*/)?.output.0 ?? "") })
     for schema in schemas {
       try await execute(
-        "grant usage on all sequences in schema \(schema) to \(manager) with grant option", in: database)
+        "grant usage on all sequences in schema \(schema) to \(grantor) with grant option", in: database)
     }
   }
 
@@ -140,7 +160,7 @@ package struct TestTarget: Sendable {
       select 'class ' || oid || ' ' || xmin || ' ' || ctid::text as version from pg_class where oid >= 16384
       union all select 'schema ' || oid || ' ' || xmin from pg_namespace
       union all select 'database ' || oid || ' ' || xmin from pg_database where datname = current_database()
-      union all select 'member ' || oid || ' ' || xmin from pg_auth_members
+      union all select 'member ' || roleid || ' ' || member || ' ' || grantor || ' ' || xmin from pg_auth_members
         where roleid in (select oid from pg_roles where starts_with(rolname, '\(prefix)_') union select oid from administered)
       order by 1
       """, in: database

@@ -1,7 +1,5 @@
--- Target: every grant in this database to the roles $1, found from the roles (pg_shdepend is indexed by them), and
--- on the securables $2 even where the grantee owns them (owners have no dependency there). PUBLIC's prerequisites come
--- with an empty role. Entries on columns, functions and types come as family 'other': they are none of ours, and a
--- reason to keep USAGE.
+-- Target: every entry of the roles $1 on the relations $2, on the sequences that their columns own, on the schemas $3
+-- and those of the relations, and on the database. What PUBLIC has of schemas and database comes with an empty role.
 -- is_ours: our REVOKE removes the entry, because it acts as its grantor (select_best_grantor in acl.c): as the owner for
 -- superusers and owners; else as ourselves where we hold the grant option; else as the owner or as a role with the
 -- grant option whose privileges we inherit. is_owned: what an owner has from being the owner.
@@ -9,22 +7,20 @@ with me as (
   select oid, rolsuper from pg_roles where rolname = current_user
 ), grantee as (
   select oid, rolname from pg_roles where rolname = any ($1)
-), depends as (
-  select distinct g.rolname, d.classid, d.objid, d.objsubid
-  from pg_shdepend d join grantee g on d.refclassid = 'pg_authid'::regclass and d.refobjid = g.oid
-  where d.deptype = 'a'
-    and d.dbid in (0, (select oid from pg_database where datname = current_database()))
 ), securable as (
   select case c.relkind when 'S' then 'sequence' else 'table' end as family, c.oid, c.relnamespace as schema,
     c.relowner as owner,
     coalesce(c.relacl, acldefault((case c.relkind when 'S' then 's' else 'r' end)::"char", c.relowner)) as acl
   from pg_class c
-  where c.oid in (select objid from depends where classid = 'pg_class'::regclass and objsubid = 0)
-    or c.oid = any ($2::bigint[]::oid[])
+  where c.oid = any ($2::bigint[]::oid[])
+    or c.relkind = 'S' and c.oid in (
+      select d.objid from pg_depend d
+      where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass and d.deptype = 'a'
+        and d.refobjid = any ($2::bigint[]::oid[]))
   union all
   select 'schema', n.oid, n.oid, n.nspowner, coalesce(n.nspacl, acldefault('n', n.nspowner))
   from pg_namespace n
-  where n.oid in (select objid from depends where classid = 'pg_namespace'::regclass)
+  where n.oid = any ($3::bigint[]::oid[])
     or n.oid in (select relnamespace from pg_class where oid = any ($2::bigint[]::oid[]))
   union all
   select 'database', b.oid, null, b.datdba, coalesce(b.datacl, acldefault('d', b.datdba))
@@ -41,18 +37,11 @@ with me as (
     count(*) over (partition by i.family, i.oid, i.grantee) desc, i.grantee
 )
 select i.family, i.oid::bigint as oid, i.schema::bigint as schema, coalesce(g.rolname, '') as role,
-  i.privilege_type as privilege, i.grantee = i.owner and i.grantor = i.owner as is_owned,
+  i.privilege_type as privilege, pg_get_userbyid(i.grantor) as grantor,
+  i.grantee = i.owner and i.grantor = i.owner as is_owned,
   coalesce(i.grantor = case when me.rolsuper or i.owner = me.oid then i.owner when o.role = me.oid then me.oid
     when pg_has_role(i.owner, 'USAGE') then i.owner else o.role end, false) as is_ours
 from item i cross join me
   left join grantee g on g.oid = i.grantee
   left join option o on o.family = i.family and o.oid = i.oid and o.privilege_type = i.privilege_type
-where g.oid is not null or i.grantee = 0
-union all
-select 'other', d.objid::bigint, coalesce(c.relnamespace, p.pronamespace, t.typnamespace)::bigint, d.rolname, '',
-  false, false
-from depends d
-  left join pg_class c on d.classid = 'pg_class'::regclass and d.objsubid <> 0 and c.oid = d.objid
-  left join pg_proc p on d.classid = 'pg_proc'::regclass and p.oid = d.objid
-  left join pg_type t on d.classid = 'pg_type'::regclass and t.oid = d.objid
-where coalesce(c.oid, p.oid, t.oid) is not null
+where g.oid is not null or i.grantee = 0 and i.family in ('schema', 'database')

@@ -20,44 +20,78 @@ package struct GrantRectangle: Sendable, Hashable {
     }
   }
 
-  /// Covers the grants, each once and nothing else, with few statements; the same grants always give the same ones.
+  /// Covers the grants, each once and nothing else, with few statements and few catalog rows rewritten; the same grants
+  /// always give the same rectangles.
   ///
-  /// Securables on which the same grantees get the same privileges share a statement.
-  package static func rectangles(covering grants: Set<Grant>) -> [GrantRectangle] {
-    var securables: [Shape: [SecurableOID]] = [:]
-    for (securable, shapes) in shapes(of: grants) {
-      for shape in shapes { securables[shape, default: []].append(securable) }
-    }
-    return securables.flatMap { shape, securables in pieces(of: shape, securables.sorted()) }.sorted(by: precedes)
+  /// Either securables on which the same grantees get the same privileges share a statement, or grantees who get the same
+  /// privileges on the same securables do: for each family of securables whichever costs less.
+  package static func rectangles(
+    covering grants: Set<Grant>, cost: StatementCost = .measured
+  ) -> [GrantRectangle] {
+    Dictionary(grouping: grants, by: \.securable.family).values.flatMap { grants in
+      let bySecurable = bySecurable(grants)
+      let byGrantee = byGrantee(grants)
+      return cost.of(byGrantee) < cost.of(bySecurable) ? byGrantee : bySecurable
+    }.sorted(by: precedes)
   }
 
-  /// What several securables can have in common.
-  private struct Shape: Hashable {
-    let family: SecurableFamily
+  private struct Pair: Hashable {
+    let securable: SecurableOID
+    let grantee: RoleName
+  }
+
+  /// What several securables can have in common, or several grantees.
+  private struct Shape<Member: Hashable>: Hashable {
     let privileges: [Privilege]
-    let grantees: [RoleName]
+    let members: [Member]
   }
 
-  private static func shapes(of grants: Set<Grant>) -> [SecurableOID: [Shape]] {
-    var privileges: [SecurableOID: [RoleName: Set<Privilege>]] = [:]
+  private struct Line<Member: Hashable>: Hashable {
+    let member: Member
+    let privileges: [Privilege]
+  }
+
+  private static func privileges(_ grants: [Grant]) -> [Pair: [Privilege]] {
+    var privileges: [Pair: [Privilege]] = [:]
     for grant in grants {
-      privileges[grant.securable, default: [:]][grant.grantee, default: []].insert(grant.privilege)
+      privileges[Pair(securable: grant.securable, grantee: grant.grantee), default: []].append(grant.privilege)
     }
-    var shapes: [SecurableOID: [Shape]] = [:]
-    for (securable, byGrantee) in privileges {
-      let grantees = Dictionary(grouping: byGrantee.keys) { byGrantee[$0, default: []] }
-      shapes[securable] = grantees.map { privileges, grantees in
-        Shape(family: securable.family, privileges: privileges.sorted(), grantees: grantees.sorted())
-      }
+    return privileges.mapValues { $0.sorted() }
+  }
+
+  private static func bySecurable(_ grants: [Grant]) -> [GrantRectangle] {
+    var lines: [Line<SecurableOID>: [RoleName]] = [:]
+    for (pair, privileges) in privileges(grants) {
+      lines[Line(member: pair.securable, privileges: privileges), default: []].append(pair.grantee)
+    }
+    return shapes(lines).flatMap { shape, securables in pieces(shape.privileges, securables, shape.members) }
+  }
+
+  private static func byGrantee(_ grants: [Grant]) -> [GrantRectangle] {
+    var lines: [Line<RoleName>: [SecurableOID]] = [:]
+    for (pair, privileges) in privileges(grants) {
+      lines[Line(member: pair.grantee, privileges: privileges), default: []].append(pair.securable)
+    }
+    return shapes(lines).flatMap { shape, grantees in pieces(shape.privileges, shape.members, grantees) }
+  }
+
+  private static func shapes<Member: Hashable, Other: Hashable & Comparable>(
+    _ lines: [Line<Member>: [Other]]
+  ) -> [Shape<Other>: [Member]] {
+    var shapes: [Shape<Other>: [Member]] = [:]
+    for (line, others) in lines {
+      shapes[Shape(privileges: line.privileges, members: others.sorted()), default: []].append(line.member)
     }
     return shapes
   }
 
-  private static func pieces(of shape: Shape, _ securables: [SecurableOID]) -> [GrantRectangle] {
-    securables.pieces(of: maximumSecurables).flatMap { securables in
-      shape.grantees.pieces(of: maximumGrantees).map { grantees in
-        GrantRectangle(
-          family: shape.family, privileges: shape.privileges, securables: securables, grantees: grantees)
+  private static func pieces(
+    _ privileges: [Privilege], _ securables: [SecurableOID], _ grantees: [RoleName]
+  ) -> [GrantRectangle] {
+    guard let family = securables.first?.family else { return [] }
+    return securables.sorted().pieces(of: maximumSecurables).flatMap { securables in
+      grantees.sorted().pieces(of: maximumGrantees).map { grantees in
+        GrantRectangle(family: family, privileges: privileges, securables: securables, grantees: grantees)
       }
     }
   }

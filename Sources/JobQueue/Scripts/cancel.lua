@@ -6,6 +6,6 @@ if call('ZREM', DELAYED, ARGV[1] .. ARGV[2]) == 1 then
   return 1
 end
 if not call('ZSCORE', WAITING, ARGV[1]:sub(12) .. ARGV[2]) then return 0 end
-move('ZREM', ARGV[1], {ARGV[2]})
+move('ZREM', {[ARGV[1]] = {ARGV[2]}})
 place(ARGV[1])
 return 1

@@ -23,7 +23,7 @@ local function catch_up(time)
   end
   for lane, jobs in pairs(touched) do
     delays(lane, jobs, -1)
-    move('ZADD', lane, jobs)
+    move('ZADD', {[lane] = jobs})
     place(lane)
   end
   for _, subject in ipairs(call('ZRANGEBYSCORE', PARKED, '-inf', time, 'LIMIT', 0, 10)) do unpark(subject) end

@@ -7,63 +7,59 @@
 -- (0: none), its jobs in one string
 -- Returns how many jobs were new, then the connections that were passed over; or the error EPOCHLOST if this is another
 -- epoch's memory, or FULL.
-local time, most, share, added, depths, full = now(), tonumber(ARGV[2]), tonumber(ARGV[3]), 0, {}, {}
+local time, most, share, added, depths, full, groups = now(), tonumber(ARGV[2]), tonumber(ARGV[3]), 0, {}, {}, {}
 if call('GET', EPOCH) ~= ARGV[1] then return redis.error_reply('EPOCHLOST the queue is of another epoch') end
 if most > 0 and call('ZCARD', WAITING) + call('ZCARD', DELAYED) >= most then
   call('HINCRBY', COUNTERS, 'refused', 1)
   return redis.error_reply('FULL as many jobs wait as may')
 end
--- Takes in a group and returns how many of its jobs were new.
-local function take_in(lane, delay, text)
-  local known, jobs, members, fresh, due = {}, {}, {}, {}, {}
-  for first = 1, #text, 17 do
-    jobs[#jobs + 1] = text:sub(first, first + 16)
-    members[#members + 1] = lane:sub(12) .. jobs[#jobs]
-  end
-  for index, score in ipairs(call('ZMSCORE', WAITING, unpack(members))) do known[jobs[index]] = score end
-  for _, job in ipairs(call('ZCARD', DELAYED) > 0 and jobs or {}) do
-    if not known[job] and call('ZSCORE', DELAYED, lane .. job) then
-      known[job] = true
-      if delay == 0 and call('ZREM', DELAYED, lane .. job) == 1 then due[#due + 1] = job end
+-- Takes in groups of the same delay. What is known of their jobs and lanes is asked for at once: with many lanes, asking
+-- for each would be most of the work.
+local function take_in(groups, delay)
+  local lanes, waits, late, known, arrived, at = {}, {}, {}, {}, {}, 0
+  for index, group in ipairs(groups) do
+    lanes[index] = group.lane
+    for _, job in ipairs(group.jobs) do
+      waits[#waits + 1], late[#late + 1] = group.lane:sub(12) .. job, group.lane .. job
     end
   end
-  local packed = call('HGET', LEASE, lane)
-  local lease = packed and cmsgpack.unpack(packed) or {jobs = {}}
-  local offered = {}
-  for _, job in ipairs(packed and jobs or {}) do offered[job] = true end
-  for _, job in ipairs(lease.jobs) do
-    if offered[job] then
-      known[job], lease.again = true, lease.again or {}
-      lease.again[job] = true
+  waits = call('ZMSCORE', WAITING, unpack(waits))
+  late = call('ZCARD', DELAYED) > 0 and call('ZMSCORE', DELAYED, unpack(late)) or {}
+  local leases, places = call('HMGET', LEASE, unpack(lanes)), call('HMGET', PLACES, unpack(lanes))
+  for index, lane in ipairs(lanes) do
+    local leased, jobs, changed = offer_again(lane, leases[index], groups[index].jobs), {}, {}
+    for _, job in ipairs(groups[index].jobs) do
+      at = at + 1
+      local fresh = not (leased[job] or late[at] or waits[at] or known[job])
+      if fresh and delay > 0 then
+        announce(time + delay, time, job:sub(1, 1))
+        call('ZADD', DELAYED, time + delay, lane .. job)
+        changed[#changed + 1] = job
+      elseif fresh or late[at] and delay == 0 and call('ZREM', DELAYED, lane .. job) == 1 then
+        jobs[#jobs + 1] = job
+        if late[at] then changed[#changed + 1] = job end
+      end
+      if fresh then known[job], added = true, added + 1 end
     end
+    delays(lane, changed, delay > 0 and 1 or -1)
+    arrived[lane] = jobs
   end
-  if lease.again then call('HSET', LEASE, lane, cmsgpack.pack(lease)) end
-  for _, job in ipairs(jobs) do
-    if not known[job] then known[job], fresh[#fresh + 1] = true, job end
-  end
-  if delay > 0 then
-    for _, job in ipairs(fresh) do
-      announce(time + delay, time, job:sub(1, 1))
-      call('ZADD', DELAYED, time + delay, lane .. job)
-    end
-    delays(lane, fresh, 1)
-  else
-    delays(lane, due, -1)
-    for _, jobs in ipairs({due, fresh}) do move('ZADD', lane, jobs) end
-    place(lane)
-  end
-  return #fresh
+  arrive(lanes, places, arrived)
 end
 for at = 4, #ARGV, 3 do
-  local connection = ARGV[at]:sub(1, 10)
+  local lane, delay, connection, jobs = ARGV[at], tonumber(ARGV[at + 1]), ARGV[at]:sub(1, 10), {}
+  for first = 1, #ARGV[at + 2], 17 do jobs[#jobs + 1] = ARGV[at + 2]:sub(first, first + 16) end
   depths[connection] = depths[connection]
     or (call('HGET', DEPTHS, connection) or 0) + (call('HGET', LATE, connection) or 0)
   if share > 0 and connection ~= '0000000000' and depths[connection] >= share then
     full[#full + 1] = connection
+  elseif delay > 0 then
+    take_in({{lane = lane, jobs = jobs}}, delay)
   else
-    added = added + take_in(ARGV[at], tonumber(ARGV[at + 1]), ARGV[at + 2])
+    groups[#groups + 1] = {lane = lane, jobs = jobs}
   end
 end
+if #groups > 0 then take_in(groups, 0) end
 call('HINCRBY', COUNTERS, 'enqueued', added)
 if #full > 0 then call('HINCRBY', COUNTERS, 'refused', 1) end
 return {added, unpack(full)}

@@ -1,24 +1,5 @@
--- The rules for jobs that wait, leases and parked connections. Needs lane.lua in front.
+-- The rules for leases and parked connections. Needs waiting.lua in front.
 
--- Adds `jobs`, of which none is in WAITING ('ZADD'), or removes them, which all are ('ZREM').
-local function move(change, lane, jobs)
-  if #jobs == 0 then return end
-  local members, connection, sign = {}, lane:sub(1, 10), change == 'ZADD' and 1 or -1
-  for _, job in ipairs(jobs) do
-    if sign == 1 then members[#members + 1] = 0 end
-    members[#members + 1] = lane:sub(12) .. job
-  end
-  call(change, WAITING, unpack(members))
-  count('waiting:', jobs, sign, true)
-  if call('HINCRBY', DEPTHS, connection, sign * #jobs) == 0 then call('HDEL', DEPTHS, connection) end
-  local left = call('HINCRBY', COUNTS, lane, sign * #jobs)
-  if left == 0 then
-    call('HDEL', COUNTS, lane)
-    call('ZREM', LANES, lane)
-  elseif left == #jobs then
-    call('ZADD', LANES, 0, lane)
-  end
-end
 -- The lane's lease, if it is the one with this fence.
 local function current(lane, epoch, sequence)
   local packed = call('HGET', LEASE, lane)
@@ -26,6 +7,19 @@ local function current(lane, epoch, sequence)
   if lease and lease.epoch == epoch and lease.sequence == tonumber(sequence) then return lease end
   relieve()
   call('HINCRBY', COUNTERS, 'stale', 1)
+end
+-- Notes in a lane's lease which of these jobs it has, and returns them: they wait once more when it ends.
+local function offer_again(lane, packed, jobs)
+  local lease, leased = packed and cmsgpack.unpack(packed) or {jobs = {}}, {}
+  for _, job in ipairs(lease.jobs) do leased[job] = true end
+  for _, job in ipairs(jobs) do
+    if leased[job] then
+      lease.again = lease.again or {}
+      lease.again[job] = true
+    end
+  end
+  if lease.again then call('HSET', LEASE, lane, cmsgpack.pack(lease)) end
+  return leased
 end
 -- Ends a lease: `back` wait again. If it probed its connection, the rest follows when it went well, and else the next
 -- lane may try.
@@ -35,7 +29,7 @@ local function finish(lane, lease, back, well)
   call('ZREM', LEASES, lane)
   if call('HINCRBY', WORK, connection, -1) == 0 then call('HDEL', WORK, connection) end
   count('leased:', lease.jobs, -1)
-  move('ZADD', lane, back)
+  move('ZADD', {[lane] = back})
   if call('HGET', PHASE, connection) == lane then
     if well then call('HDEL', PHASE, connection) else call('HSET', PHASE, connection, 'half') end
   end

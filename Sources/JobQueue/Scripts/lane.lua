@@ -21,21 +21,22 @@ local function closed(connection)
   local full = work >= tonumber(cap)
   return {['0'] = work >= 2 * cap, ['1'] = full, ['2'] = full}
 end
--- Gives the connection its turn in each class in which it has ready lanes. `fresh` is the class of a new ready lane.
+-- Gives the connection its turn in each class in which it has ready lanes. `fresh`: the classes of new ready lanes.
 local function open(connection, fresh)
   local shut = closed(connection)
   for class, key in pairs(TURNS) do
     if shut[class] or not first(READY, class .. connection) then
       call('ZREM', key, connection)
     elseif call('ZADD', key, 'NX', start(class, call('HGET', VIRTUAL, class .. connection)), connection) == 1
-      or fresh == class then
+      or fresh and fresh:find(class, 1, true) then
       wake(class, 4)
     end
   end
 end
--- Puts the lane among the ready of its highest waiting class; or nowhere, if it is leased, parked or paused.
-local function place(lane)
-  local number, connection, fresh = lane:sub(12), lane:sub(1, 10)
+-- Puts the lane among the ready of its highest waiting class, and returns that class if it was not there; or nowhere, if
+-- it is leased, parked or paused. Whoever calls it opens the connection, once for all its lanes.
+local function line_up(lane)
+  local number, connection = lane:sub(12), lane:sub(1, 10)
   local head = first(WAITING, number)
   local held = head and (call('ZSCORE', LEASES, lane) or call('ZSCORE', PARKED, lane) or rule('pause:', lane))
   local highest, old = head and not held and head:sub(11, 11), call('HGET', PLACES, lane)
@@ -50,7 +51,7 @@ local function place(lane)
     local member = highest .. connection .. ('%016.0f'):format(time) .. number
     call('ZADD', READY, 0, member)
     call('HSET', PLACES, lane, member)
-    fresh = highest
+    return highest
   end
-  open(connection, fresh)
 end
+local function place(lane) open(lane:sub(1, 10), line_up(lane)) end

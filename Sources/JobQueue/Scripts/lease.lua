@@ -45,7 +45,7 @@ for digit in classes:gmatch('.') do
   others = others == 0 and call('ZCARD', TURNS[digit]) or others
   if others == 0 and digit > class then take(digit, limit - #jobs) end
 end
-move('ZREM', lane, jobs)
+move('ZREM', {[lane] = jobs})
 table.sort(jobs)
 
 local epoch, sequence, ended = call('GET', EPOCH), call('INCR', SEQUENCE), turn + cost(taken[class], connection)

@@ -1,5 +1,5 @@
 -- The shard: the names of its keys, and its clock. Every transition but establish is run with shard.lua, tokens.lua,
--- lane.lua and holding.lua in front of it, and is given all keys of the shard in this order.
+-- lane.lua, waiting.lua and holding.lua in front of it, and is given all keys of the shard in this order.
 -- A lane is 21 bytes: its connection (10 digits), a dot, its number (10 digits, its own among all connections).
 -- A job is 17: class digit, number (15 digits), letter of its kind. So a lane's number .. job, as a member of an
 -- ordered set, sorts by lane, then class, then age.

@@ -43,6 +43,7 @@ with wanted as materialized (
   where j.id = w.id and (w.id <> w.oldest or o.oldest is not null)
   returning j.id, coalesce(o.runs_as, w.oldest) as runs_as
 )
-select id, runs_as, (select pg_notify($3, '')) as announcement
+select id, runs_as,
+  (select pg_notify($3, string_agg(distinct v.class::text, '')) from revived v) as announcement
 from (select id, runs_as from revived union all select id, runs_as from merged) retried
 order by id

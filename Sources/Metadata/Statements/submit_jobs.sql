@@ -1,13 +1,15 @@
 -- Inserts jobs in the order given, or coalesces each into the job of the same key that has not started; the new ones
--- go to the outbox, and schedulers hear of it when the transaction commits. So do those that are more urgent by it: what
+-- go to the outbox, and schedulers hear of their classes when the transaction commits. So do those that are more urgent by it: what
 -- Redis knows of them in their old class is found finished, or runs for them.
 -- DO UPDATE, not DO NOTHING: the row lock is what makes a concurrent claim wait for this transaction's changes.
+-- The arrays in subselects hide their length: planning for each costs as much as the insertion of one job, and the server
+-- plans once and for all only if that seems no worse.
 -- $1 lanes, $2 kinds, $3 classes, $4 scopes, $5 open keys, $6 parents, $7 the channel, $8 most jobs of an outbox entry
 with submitted as (
   insert into job (lane_id, kind, class, scope, open_key, parent_id)
   select r.lane_id, r.kind, r.class, r.scope::jsonb, r.open_key, r.parent_id::bigint
-  from unnest($1::bigint[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[])
-    as r (lane_id, kind, class, scope, open_key, parent_id)
+  from unnest((select $1::bigint[]), (select $2::text[]), (select $3::bigint[]), (select $4::text[]),
+    (select $5::text[]), (select $6::text[])) as r (lane_id, kind, class, scope, open_key, parent_id)
   on conflict (lane_id, open_key) where open_key is not null
   do update set coalesced = job.coalesced + 1, class = least(job.class, excluded.class)
   returning id, lane_id, class, kind, open_key, xmax = 0 as is_new,
@@ -26,7 +28,8 @@ with submitted as (
   order by min(id)
 ), room as materialized (
   select parked_by, is_full from queue_room
-  where lane_id in (select min(id) from lane where id = any ($1::bigint[]) group by parked_by)
+  where lane_id in (select min(id) from lane where id = any ((select $1::bigint[])::bigint[]) group by parked_by)
 )
-select s.id, s.lane_id, s.open_key, s.is_new, r.is_full as is_queue_full, (select pg_notify($7, '')) as announcement
+select s.id, s.lane_id, s.open_key, s.is_new, r.is_full as is_queue_full,
+  (select pg_notify($7, string_agg(distinct t.class::text, '')) from submitted t where t.is_told) as announcement
 from submitted s join lane l on l.id = s.lane_id join room r on r.parked_by = l.parked_by

@@ -50,7 +50,8 @@ struct ProcessParts: Sendable {
     let parts = ProcessParts(
       settings: settings, metadata: metadata, redis: redis, wake: wake,
       queue: LaneQueue(client: redis, wakeClient: wake, configuration: queueConfiguration),
-      targets: Targets(metadata: metadata, key: key, caFile: settings[.caFile], logger: logger),
+      targets: Targets(
+        metadata: metadata, key: key, caFile: settings[.caFile], limits: settings.targetLimits, logger: logger),
       logger: logger)
     do {
       try await metadata.read { try await Schema.requireCurrent($0) }

@@ -86,6 +86,15 @@ extension SettingKey {
   static let retryLimit = SettingKey(
     "retry_limit", .duration(.seconds(60) ... .seconds(365 * 86_400)), default: "24h",
     "how long a job may fail and be tried again before it is discarded; waiting does not count")
+  static let targetLockTimeout = SettingKey(
+    "target_lock_timeout", .duration(.milliseconds(100) ... .seconds(60)), default: "2s",
+    "how long a statement in a target waits for a lock before it lets others go on and comes again")
+  static let targetStatementTimeout = SettingKey(
+    "target_statement_timeout", .duration(.seconds(1) ... .seconds(600)), default: "30s",
+    "how long a statement in a target may take; then it is cut into smaller ones")
+  static let targetTransactionTime = SettingKey(
+    "target_transaction_time", .duration(.milliseconds(10) ... .seconds(30)), default: "250ms",
+    "about how long a transaction that grants may take; what is more is done in several")
   static let firstProbe = SettingKey(
     "first_probe", .duration(.milliseconds(100) ... .seconds(3600)), default: "1s",
     "when a stopped instance is first asked after; later probes follow after half as long again each")
@@ -102,6 +111,7 @@ extension SettingKey {
   static let all: [SettingKey] = [
     .metadataURL, .redisURL, .redisCertificateFile, .redisKeyFile, .secretKeyFile, .caFile, .logLevel, .logFormat,
     .health, .drainTimeout, .concurrency, .classes, .batchSize, .batchTime, .leaseTTL, .outboxPoll, .queueLimit,
-    .queueConnectionLimit, .retryLimit, .firstProbe, .longestProbe, .jobRetention, .deadRetention,
+    .queueConnectionLimit, .retryLimit, .targetLockTimeout, .targetStatementTimeout, .targetTransactionTime,
+    .firstProbe, .longestProbe, .jobRetention, .deadRetention,
   ]
 }

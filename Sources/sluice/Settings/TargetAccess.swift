@@ -9,8 +9,17 @@ extension Settings {
     _ metadata: MetadataDatabase, _ body: (Targets) async throws -> Value
   ) async throws -> Value {
     let targets = Targets(
-      metadata: metadata, key: try sealingKey(), caFile: self[.caFile],
+      metadata: metadata, key: try sealingKey(), caFile: self[.caFile], limits: targetLimits,
       logger: Logger(label: "sluice.targets"))
     return try await body(targets)
+  }
+
+  /// What a session in a target may do and for how long.
+  var targetLimits: TargetLimits {
+    var limits = TargetLimits()
+    limits.lockTimeout = duration(.targetLockTimeout)
+    limits.statementTimeout = duration(.targetStatementTimeout)
+    limits.transactionTime = duration(.targetTransactionTime)
+    return limits
   }
 }

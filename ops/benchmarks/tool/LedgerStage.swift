@@ -29,7 +29,8 @@ struct LedgerStage: Sendable {
   static func start(in directory: String) async throws -> LedgerStage {
     let redis = try await BenchRedis.start(in: "\(directory)/redis")
     let postgres = try await PrivatePostgres.start(
-      .init(directory: "\(directory)/postgres", installation: try await .find(atLeast: 17), durable: true))
+      .init(
+        directory: "\(directory)/postgres", installation: try await .find(atLeast: 17, preferring: 17), durable: true))
     let metadata = MetadataDatabase(configuration: try Self.configuration(postgres.url()))
     let lanes = try await metadata.read { session in
       _ = try await Schema.migrator.migrate(on: session.connection)

@@ -1,0 +1,96 @@
+import Governance
+import Postgres
+
+/// Facts of a target's catalog that grants depend on, and what its securables are called at this moment.
+struct CatalogFacts: Sendable {
+  struct Relation: Sendable {
+    let kind: SecurableKind
+    let schemaOID: UInt32
+    fileprivate(set) var ownedSequences: [UInt32] = []
+    /// Privileges that do something here: a view that cannot be written needs none for it.
+    fileprivate(set) var effective = Set(Privilege.allCases)
+  }
+
+  private(set) var databaseOID: UInt32 = 0
+  private(set) var relations: [UInt32: Relation] = [:]
+  /// The table whose column owns a sequence, by the sequence.
+  private(set) var ownerOfSequence: [UInt32: UInt32] = [:]
+  private(set) var names = GrantStatements.Names()
+
+  static func read(
+    _ relations: Set<UInt32>, schemas: Set<UInt32> = [], in session: PostgresConnection
+  ) async throws -> CatalogFacts {
+    var facts = CatalogFacts()
+    let rows = try await session.query(
+      statement(PackageResources.catalog_facts_sql),
+      [.int8Array(relations.map(Int64.init)), .int8Array(schemas.map(Int64.init))]
+    ).rows
+    // Tables before the sequences that their columns own.
+    for row in rows { try facts.note(row) }
+    for (sequence, table) in facts.ownerOfSequence { facts.relations[table]?.ownedSequences.append(sequence) }
+    return facts
+  }
+
+  private mutating func note(_ row: PostgresRow) throws {
+    let oid = UInt32(truncatingIfNeeded: try row.int("oid"))
+    let name = try row.text("name")
+    switch try row.text("family") {
+    case "database":
+      databaseOID = oid
+      try names.add(SecurableOID(family: .database, oid: oid), name)
+    case "schema": try names.add(SecurableOID(family: .schema, oid: oid), name)
+    default:
+      let schema = (oid: UInt32(truncatingIfNeeded: try row.int("schema_oid")), name: try row.text("schema"))
+      let kind = try row.text("kind")
+      let family: SecurableFamily = kind == "S" ? .sequence : .table
+      try names.add(SecurableOID(family: .schema, oid: schema.oid), schema.name)
+      try names.add(SecurableOID(family: family, oid: oid), name, in: schema.name)
+      if let owner = try row.optionalInt("owner") {
+        ownerOfSequence[oid] = UInt32(truncatingIfNeeded: owner)
+      } else if let kind = SecurableKind(relkind: kind) {
+        relations[oid] = Relation(kind: kind, schemaOID: schema.oid)
+      }
+    }
+  }
+
+  /// Finds out which of these views can be written, and how. The server cannot say so of a view over a foreign table
+  /// without a handler: then all of them are taken for writable, and nothing is lost by a privilege too many.
+  mutating func readUpdatability(of views: Set<UInt32>, in session: PostgresConnection) async throws {
+    guard !views.isEmpty else { return }
+    let rows: [PostgresRow]
+    do {
+      rows = try await session.savepoint {
+        try await $0.query(
+          """
+          select v.oid::bigint as oid, pg_relation_is_updatable(v.oid, true) as events
+          from unnest($1::bigint[]::oid[]) as v (oid)
+          """, [.int8Array(views.map(Int64.init))])
+      }.rows
+    } catch let error as PostgresError {
+      guard error.code == .server, await session.isInTransaction else { throw error }
+      return
+    }
+    for row in rows {
+      let events = try row.int("events")
+      let writing = Self.events.filter { events & $0.bit == 0 }.map(\.privilege)
+      relations[UInt32(truncatingIfNeeded: try row.int("oid"))]?.effective.subtract(writing)
+    }
+  }
+
+  /// Bits of `pg_relation_is_updatable`: one shifted by the server's numbers of the statements (`CmdType` in nodes.h).
+  private static let events: [(bit: Int64, privilege: Privilege)] = [(4, .update), (8, .insert), (16, .delete)]
+}
+
+extension SecurableKind {
+  /// `pg_class.relkind`; nil for kinds that nobody subscribes to (indexes, TOAST tables, composite types).
+  init?(relkind: String) {
+    switch relkind {
+    case "r": self = .table
+    case "p": self = .partitionedTable
+    case "v": self = .view
+    case "m": self = .materializedView
+    case "f": self = .foreignTable
+    default: return nil
+    }
+  }
+}

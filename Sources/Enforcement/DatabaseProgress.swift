@@ -1,0 +1,178 @@
+import Governance
+import Metadata
+import Platform
+import Postgres
+
+/// How far a run in a database has come, transaction by transaction.
+struct DatabaseProgress: Sendable {
+  /// Tries of a single relation that loses against somebody else's changes; after them its jobs come again.
+  private static let tries = 4
+  /// How often the run comes back to relations whose statements lost, as long as they become fewer.
+  private static let rounds = 3
+  /// After so many relations in a row that could not be done it is not the relations that are to blame.
+  private static let maximumGivenUp = 3
+
+  /// Nil until the first transaction has read it.
+  private(set) var agenda: Agenda?
+  private(set) var pace: ChunkPace
+  /// Roles that may keep USAGE or CONNECT without a use for it once all is done.
+  private(set) var relieved: [String: ManagedRole.Kind] = [:]
+  /// What was tried in vain on the window that is not done yet.
+  private(set) var refused: Set<Grant> = []
+  private(set) var round = 0
+  /// How long to wait before the next transaction, in failures in a row; 0 for not at all.
+  private(set) var waits = 0
+  private(set) var isDone = false
+  private var outcomes: [DatabaseOutcome] = []
+  private var conflicts: Set<UInt32> = []
+  private var repeated = 0
+  private var failures = 0
+  private var givenUp: [UInt32: Failure] = [:]
+  private var givenUpInARow = 0
+
+  init(target: Duration) { pace = ChunkPace(target: target) }
+
+  /// A transaction has committed.
+  mutating func note(_ chunk: DatabaseRun.Chunk, took: Duration) {
+    (failures, waits, givenUpInARow) = (0, 0, 0)
+    pace.note(chunk.window.count, took: took)
+    outcomes.append(chunk.outcome)
+    relieved.merge(chunk.outcome.inputs.rolesToRelieve(chunk.outcome.plan)) { $1 }
+    refused = chunk.isWhole ? [] : refused.union(chunk.outcome.failures.keys)
+    conflicts.formUnion(chunk.outcome.conflicts)
+    var agenda = chunk.agenda
+    if chunk.isWhole { agenda.finish(chunk.window) }
+    self.agenda = agenda
+    if chunk.isWhole { goOn() }
+  }
+
+  /// A transaction was rolled back.
+  ///
+  /// - Throws: The error, if it is about nothing that could be left out.
+  mutating func note(_ lost: DatabaseRun.LostChunk) throws {
+    let isSlow = (lost.error as? PostgresError)?.isTooSlow ?? false
+    agenda = lost.agenda
+    failures += 1
+    waits = failures
+    if lost.window.count > 1 { return pace.noteFailure(of: lost.window.count, isSlow: isSlow) }
+    guard isSlow || failures >= Self.tries else { return }
+    guard var agenda, !lost.window.isEmpty else { throw lost.error }
+    givenUpInARow += 1
+    let all = givenUpInARow >= Self.maximumGivenUp ? Set(agenda.left) : lost.window
+    for relation in all { givenUp[relation] = Failure(lost: lost.error) }
+    agenda.finish(all)
+    self.agenda = agenda
+    failures = 0
+    goOn()
+  }
+
+  /// Comes back to what lost once everything else is done.
+  private mutating func goOn() {
+    guard var agenda, agenda.left.isEmpty else { return }
+    guard !conflicts.isEmpty, round < Self.rounds, round == 0 || conflicts.count < repeated else {
+      isDone = true
+      return
+    }
+    round += 1
+    repeated = conflicts.count
+    waits = round
+    for index in outcomes.indices { outcomes[index].withdrawConflicts() }
+    agenda.repeating(conflicts)
+    conflicts = []
+    self.agenda = agenda
+  }
+
+  var isStale: Bool {
+    outcomes.contains { outcome in
+      !outcome.missingRelations.isEmpty || outcome.failures.values.contains { $0.kind == .gone }
+    }
+  }
+}
+
+// What it means for the jobs.
+extension DatabaseProgress {
+  /// At most this many ways of residual access, and entries that were verified, are listed with a job.
+  private static let listed = 100
+
+  /// The results of the jobs that were decided; the others come again.
+  func results(of jobs: [ClaimedJob]) -> [JobResult] {
+    guard let agenda else { return [] }
+    let left = Set(agenda.left)
+    return jobs.compactMap { job in
+      if !isDone, isUndecided(job, agenda, left) { return nil }
+      return result(of: job, agenda)
+    }
+  }
+
+  private func isUndecided(_ job: ClaimedJob, _ agenda: Agenda, _ left: Set<UInt32>) -> Bool {
+    switch job.scope.subject {
+    case .subscription, .securable: relation(of: job, agenda).map(left.contains) ?? false
+    default: true
+    }
+  }
+
+  private func relation(of job: ClaimedJob, _ agenda: Agenda) -> UInt32? {
+    job.scope.securable.flatMap { agenda.places[$0]?.oid }
+  }
+
+  private func result(of job: ClaimedJob, _ agenda: Agenda) -> JobResult {
+    let summary = summary(of: job)
+    let all = outcomes.flatMap { $0.failures(of: job) } + abandoned(job, agenda)
+    guard let failure = all.first(where: { $0.kind != .conflict }) ?? all.first else {
+      return JobResult(id: job.id, outcome: .completed, result: summary)
+    }
+    var outcome = JobResult.Outcome.discarded
+    if failure.kind == .conflict, job.attempt + 1 < job.maxAttempts {
+      outcome = .retryable(LaneRun.retryBackoff.delay(failures: job.attempt + 1))
+    }
+    return JobResult(
+      id: job.id, outcome: outcome, error: failure.message, remedy: failure.remedy, result: summary)
+  }
+
+  /// Why relations that the job is about were given up.
+  private func abandoned(_ job: ClaimedJob, _ agenda: Agenda) -> [Failure] {
+    if givenUp.isEmpty { return [] }
+    switch job.scope.subject {
+    case .subscription, .securable: return [relation(of: job, agenda).flatMap { givenUp[$0] }].compactMap(\.self)
+    default: return givenUp.sorted { $0.key < $1.key }.map(\.value)
+    }
+  }
+
+  private struct Summary: Encodable {
+    var granted = 0
+    var revoked = 0
+    var notes: [String]?
+    var warnings: [String]?
+    var verified: Verified?
+    var residual_access: [ResidualAccess]?
+    var residual_access_unlisted: Int?
+  }
+
+  private struct Verified: Encodable {
+    let entries: Int
+    let list: [String]
+  }
+
+  private func summary(of job: ClaimedJob) -> String {
+    var summary = Summary()
+    var verified: [String] = []
+    var residual: [ResidualAccess] = []
+    for outcome in outcomes {
+      let work = outcome.work(of: job)
+      summary.granted += work.granted
+      summary.revoked += work.revoked
+      verified += work.verified
+      residual += outcome.residual(of: job)
+    }
+    let notes = Set(outcomes.flatMap(\.notes)).sorted()
+    let warnings = Set(outcomes.flatMap(\.warnings)).sorted()
+    if !notes.isEmpty { summary.notes = notes }
+    if !warnings.isEmpty { summary.warnings = warnings }
+    if !verified.isEmpty {
+      summary.verified = Verified(entries: verified.count, list: Array(verified.prefix(Self.listed)))
+    }
+    if !residual.isEmpty { summary.residual_access = Array(residual.prefix(Self.listed)) }
+    if residual.count > Self.listed { summary.residual_access_unlisted = residual.count - Self.listed }
+    return ResultText.json(summary)
+  }
+}

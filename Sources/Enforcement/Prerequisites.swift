@@ -1,0 +1,92 @@
+import Governance
+import Metadata
+import Postgres
+
+/// USAGE and CONNECT that nothing needs any more: they leave with the last entry that needs them, and not while the role
+/// keeps any there.
+struct Prerequisites: Sendable {
+  var revokes: Set<Grant> = []
+  private(set) var names = GrantStatements.Names()
+  /// What was read of them, revoked or not.
+  private(set) var observed: Set<Grant> = []
+  /// What was remembered of them and is not there, or goes now.
+  private(set) var forgotten: [ManagedGrant] = []
+
+  private struct Place: Hashable {
+    let role: String
+    let securable: SecurableOID
+  }
+
+  /// - Parameters:
+  ///   - roles: that may have some without a use for it
+  ///   - revokes: what the roles lose in this transaction, or would lose
+  static func unused(
+    by roles: [String: ManagedRole.Kind], _ run: DatabaseRun, _ agenda: Agenda, revokes: Set<Grant>,
+    in session: PostgresConnection
+  ) async throws -> Prerequisites {
+    var found = Prerequisites()
+    // best effort: a role that PostgreSQL cannot have holds nothing
+    let grantees = Set(roles.keys.compactMap { try? RoleName($0) })
+    guard !grantees.isEmpty else { return found }
+    let names = Set(grantees.map(\.value))
+    let schemas = try await RoleHoldings.read(names, schemas: [], in: session).schemas
+    let facts = try await CatalogFacts.read([], schemas: schemas, in: session)
+    found.names = facts.names
+    let held = try await ObservedState.read(
+      roles: grantees, relations: [], schemas: schemas, in: session)
+    found.observed = held.ours
+    let database = SecurableOID(family: .database, oid: facts.databaseOID)
+    let (needed, places, remembered) = try await run.metadata.read { metadata in
+      let places = try await metadata.places(in: run.database, at: [])
+      return (
+        run.isLeftForGood ? [:] : try await metadata.desiredSchemas(database: run.database, roles: names), places,
+        try await metadata.managedGrants(
+          of: run.connection.id, roles: Array(names), on: places.prerequisiteIDs)
+      )
+    }
+    let given = Set(remembered.grants.compactMap(places.grant))
+    func isNeeded(_ grant: Grant) -> Bool {
+      guard let schemas = needed[grant.grantee.value] else { return false }
+      return grant.securable == database || schemas.contains(grant.securable.oid)
+    }
+    let idle = held.ours.filter { grant in
+      (grant.privilege == .usage || grant.privilege == .connect) && !isNeeded(grant)
+        && (roles[grant.grantee.value] == .audience || given.contains(grant))
+    }
+    let used = try await uses(of: idle, database, roles, agenda, without: revokes, in: session)
+    found.revokes = idle.filter { !used.contains(Place(role: $0.grantee.value, securable: $0.securable)) }
+    let kept = held.ours.subtracting(found.revokes)
+    found.forgotten = remembered.grants.filter { grant in
+      places.grant(grant).map { !kept.contains($0) && !isNeeded($0) } ?? false
+    }
+    return found
+  }
+
+  /// Which of these are used by an entry that stays. What others gave counts where they share the role with us: not for
+  /// an audience, and not when we leave.
+  private static func uses(
+    of idle: Set<Grant>, _ database: SecurableOID, _ roles: [String: ManagedRole.Kind], _ agenda: Agenda,
+    without revokes: Set<Grant>, in session: PostgresConnection
+  ) async throws -> Set<Place> {
+    guard !idle.isEmpty else { return [] }
+    let anywhere = idle.contains { $0.securable == database }
+    let schemas = Set(idle.filter { $0.securable != database }.map(\.securable.oid))
+    let grantees = Set(idle.map(\.grantee))
+    let holdings = try await RoleHoldings.read(
+      Set(grantees.map(\.value)), schemas: anywhere ? nil : schemas, in: session)
+    let entries = try await ObservedState.read(roles: grantees, relations: holdings.relations, in: session).entries
+    func isShared(_ role: String) -> Bool { roles[role] == .user && !agenda.extent.isLeaving }
+    var used: Set<Place> = []
+    func note(_ role: String, _ schema: UInt32) {
+      used.insert(Place(role: role, securable: SecurableOID(family: .schema, oid: schema)))
+      used.insert(Place(role: role, securable: database))
+    }
+    for entry in entries {
+      guard let schema = entry.schema else { continue }
+      let stays = entry.grant.map { !revokes.contains($0) } ?? isShared(entry.grantee.value)
+      if stays { note(entry.grantee.value, schema) }
+    }
+    for other in holdings.others where isShared(other.role) { note(other.role, other.schema) }
+    return used
+  }
+}

@@ -1,0 +1,144 @@
+import Foundation
+import LocalServers
+import Platform
+import Postgres
+
+/// A PostgreSQL 17 of the bench's own with `fsync` on: Sluice works in one, and psql repeats the same SQL in its twin.
+struct BenchTarget: Sendable {
+  static let database = "app"
+  static let manager = "sluice_bench"
+  static let owner = "bench_owner"
+  /// How long a script may take that makes tables, or repeats what a case wrote.
+  private static let scriptLimit: Duration = .seconds(600)
+
+  let server: PrivatePostgres
+
+  static func start(in directory: String) async throws -> BenchTarget {
+    let server = try await PrivatePostgres.start(
+      .init(
+        directory: directory, installation: try await .find(atLeast: 17, preferring: 17),
+        settings: [
+          // What Sluice sends is read back from the log, to be repeated by psql.
+          "log_statement": "all", "log_parameter_max_length": "0", "log_line_prefix": "%p ",
+          "log_min_messages": "error", "log_min_error_statement": "panic", "max_connections": "300",
+        ], durable: true))
+    let target = BenchTarget(server: server)
+    try await target.execute(
+      "create role \(manager) login createrole; create role \(owner) nologin", in: "postgres")
+    try await target.execute("create database \(database) owner \(owner)", in: "postgres")
+    try await target.execute(
+      "revoke connect on database postgres, template1 from public; revoke connect on database \(database) from public;"
+        + "grant connect on database \(database) to \(manager) with grant option", in: "postgres")
+    return target
+  }
+
+  /// Makes a schema with tables that the manager may grant on.
+  func makeTables(_ names: [String], schema: String, columns: Int = 2) async throws {
+    let definition = (1...columns).map { "c\($0) \($0 == 1 ? "bigint" : "text")" }.joined(separator: ", ")
+    let privileges = "select, insert, update, delete, truncate"
+    try await execute(
+      """
+      set synchronous_commit = off; set client_min_messages = error;
+      create schema if not exists \(schema) authorization \(Self.owner);
+      grant usage on schema \(schema) to \(Self.manager) with grant option;
+      """)
+    // Each table takes a lock until its transaction ends: more than a few thousand at once do not fit.
+    for start in stride(from: 0, to: names.count, by: 1000) {
+      let list = names[start..<min(start + 1000, names.count)].map { "'\($0)'" }.joined(separator: ", ")
+      try await execute(
+        """
+        set synchronous_commit = off;
+        do $$ declare name text; begin
+          set local role \(Self.owner);
+          foreach name in array array[\(list)] loop
+            execute format('create table \(schema).%I (\(definition))', name);
+            execute format('grant \(privileges) on \(schema).%I to \(Self.manager) with grant option', name);
+          end loop;
+        end $$
+        """)
+    }
+  }
+
+  func execute(_ script: String, in database: String = BenchTarget.database) async throws {
+    try await withSession(database) { _ = try await $0.execute(script, deadline: .after(Self.scriptLimit)) }
+  }
+
+  func withSession<Value: Sendable>(
+    _ database: String, _ body: @Sendable (PostgresConnection) async throws -> Value
+  ) async throws -> Value {
+    let session = try await PostgresConnection.connect(
+      PostgresConfiguration(
+        host: server.socketDirectory, port: server.port, database: database, user: "postgres", tls: .disable))
+    do {
+      let value = try await body(session)
+      await session.close()
+      return value
+    } catch {
+      await session.close()
+      throw error
+    }
+  }
+
+  /// Runs a file with psql as the manager; returns how long that took, psql's own start included.
+  func psql(_ file: String) async throws -> Double {
+    let launch = Launch(
+      server.options.installation.program("psql"),
+      [
+        "-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", server.socketDirectory, "-p", "\(server.port)", "-U", Self.manager,
+        "-d", Self.database, "-o", "/dev/null", "-f", file,
+      ], environment: Launch.bareEnvironment())
+    let began = ContinuousClock.now
+    let run = try await ToolRun.run(launch, deadline: .after(Self.scriptLimit))
+    guard run.status.isSuccess else { throw BenchError("psql could not repeat the SQL: \(run.output.suffix(500))") }
+    return began.duration(to: .now).seconds
+  }
+}
+
+/// What a target's server says that it has done; two instants are compared.
+struct TargetMeter: Sendable {
+  /// Milliseconds in which sessions in the database ran statements.
+  let active: Double
+  let walBytes: Double
+
+  static func - (after: TargetMeter, before: TargetMeter) -> TargetMeter {
+    TargetMeter(active: after.active - before.active, walBytes: after.walBytes - before.walBytes)
+  }
+}
+
+extension BenchTarget {
+  /// How long to wait for sessions of the manager to end: only then do they tell what they have done.
+  private static let sessionLimit: Duration = .seconds(30)
+
+  func meter() async throws -> TargetMeter {
+    try await withSession("postgres") { session in
+      let limit = Deadline.after(Self.sessionLimit)
+      while try await session.query("select from pg_stat_activity where datname = $1", [.text(Self.database)])
+        .rows.isEmpty == false
+      {
+        guard !limit.hasPassed else { throw BenchError("sessions of the target do not end in \(Self.sessionLimit)") }
+        // no event: a server does not tell when another's session has ended
+        try await Task.sleep(for: .milliseconds(10))
+      }
+      let row = try await session.query(
+        """
+        select active_time, (pg_current_wal_insert_lsn() - '0/0')::double precision as wal from pg_stat_database
+        where datname = $1
+        """, [.text(Self.database)]
+      ).rows[0]
+      return TargetMeter(active: try row.double("active_time"), walBytes: try row.double("wal"))
+    }
+  }
+
+  /// Rows of the catalog that were written so far: access control lists, memberships, roles, and what depends on them.
+  func catalogRows() async throws -> Double {
+    try await withSession(Self.database) { session in
+      try await session.query(
+        """
+        select sum(n_tup_ins + n_tup_upd + n_tup_del)::double precision as rows from pg_stat_sys_tables
+        where relname in ('pg_class', 'pg_namespace', 'pg_database', 'pg_authid', 'pg_auth_members', 'pg_shdepend',
+          'pg_shdescription')
+        """
+      ).rows[0].double("rows")
+    }
+  }
+}
