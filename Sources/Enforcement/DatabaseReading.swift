@@ -13,9 +13,11 @@ extension DatabaseRun {
     let grantees = try await grantees(of: whole, in: session)
     let (desired, others, remembered) = try await metadata.read { metadata in
       (
-        try await metadata.desiredAccesses(
-          database: database, securables: places.relationIDs, roles: named, whole: extent.wholeSecurables,
-          everything: extent.isEverything),
+        isLeftForGood
+          ? DesiredState()
+          : try await metadata.desiredAccesses(
+            database: database, securables: places.relationIDs, roles: named, whole: extent.wholeSecurables,
+            everything: extent.isEverything),
         grantees.isEmpty
           ? [:] : try await metadata.roleKinds(of: connection.id, among: grantees, everything: false),
         try await metadata.managedGrants(
@@ -48,11 +50,15 @@ extension DatabaseRun {
       roles: roles, remembered: remembers)
   }
 
+  /// Of a connection that is being deleted nothing is desired, also where that is only tried: a dry run.
+  var isLeftForGood: Bool { connection.state == .deleting }
+
   private func foreignAudiences(
     _ audiences: Set<String>, in session: PostgresConnection
   ) async throws -> Set<RoleName> {
-    try await TargetRoles(metadata: metadata, connection: connection, session: session)
-      .foreign(among: try audiences.map { try RoleName($0) })
+    guard !audiences.isEmpty else { return [] }
+    return try await TargetRoles(metadata: metadata, connection: connection, session: session)
+      .marks(of: try audiences.map { try RoleName($0) }).foreign
   }
 
   /// Which roles hold something on these relations.

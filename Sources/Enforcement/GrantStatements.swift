@@ -44,14 +44,27 @@ enum GrantStatements {
     return "GRANT \(try quoted(change.role)) TO \(try quoted(change.members))\(options)"
   }
 
+  /// Removes members of an audience, and those whom they made members.
   static func render(removing change: MembershipChange) throws -> String {
-    "REVOKE \(try quoted(change.role)) FROM \(try quoted(change.members))"
+    let grantor = try change.grantor.map { " GRANTED BY \(try quoted($0))" } ?? ""
+    return "REVOKE \(try quoted(change.role)) FROM \(try quoted(change.members))\(grantor) CASCADE"
+  }
+
+  /// Has the statements run by another role; as they are if there is none.
+  static func acting(as role: RoleName?, _ statements: [String]) throws -> [String] {
+    guard let role else { return statements }
+    return ["SET ROLE \(try quoted(role))"] + statements + ["RESET ROLE"]
+  }
+
+  /// Lets the login act as a role that it made, without having its privileges at other times.
+  static func settable(_ role: RoleName) throws -> String {
+    "GRANT \(try quoted(role)) TO CURRENT_USER WITH INHERIT FALSE, SET TRUE"
   }
 
   /// Makes a role that nobody logs in as, with Sluice's mark.
-  static func createRole(_ role: RoleName, mark: String) throws -> [String] {
+  static func createRole(_ role: RoleName, mark: String, attributes: String? = nil) throws -> [String] {
     [
-      "CREATE ROLE \(try quoted(role)) NOLOGIN",
+      "CREATE ROLE \(try quoted(role)) NOLOGIN" + (attributes.map { " \($0)" } ?? ""),
       "COMMENT ON ROLE \(try quoted(role)) IS \(try PostgresLiteral(mark).quoted)",
     ]
   }
@@ -62,7 +75,7 @@ enum GrantStatements {
     return "SELECT public.databricks_create_role(\(try PostgresLiteral(role.value).quoted), '\(kind)')"
   }
 
-  static func dropRole(_ role: RoleName) throws -> String { "DROP ROLE \(try quoted(role))" }
+  static func dropRoles(_ roles: [RoleName]) throws -> String { "DROP ROLE \(try quoted(roles))" }
 
   private static func quoted(_ role: RoleName) throws -> String { try PostgresIdentifier(role.value).quoted }
 

@@ -9,8 +9,11 @@ package struct OpenLane: Sendable {
   package let lane: Lane
   package let connection: Connection
   let session: PostgresConnection?
+  let targets: Targets
 
-  package func close() async { await session?.close() }
+  package func close() async {
+    if let session { await targets.giveBack(session, of: connection) }
+  }
 
   func isOfTarget(_ error: any Error) -> Bool {
     guard let session, let error = error as? PostgresError else { return false }
@@ -57,20 +60,20 @@ package struct LaneRun: Sendable {
       return (lane, try await metadata.connection(id: lane.connection))
     }
     guard lane.kind != .governance, connection.state != .deleted, !lane.isDropped else {
-      return OpenLane(lane: lane, connection: connection, session: nil)
+      return OpenLane(lane: lane, connection: connection, session: nil, targets: targets)
     }
     let session = try await session(in: lane, of: connection)
     do { try await requireDatabase(of: lane, in: session) } catch {
       await session.close()
       throw error
     }
-    return OpenLane(lane: lane, connection: connection, session: session)
+    return OpenLane(lane: lane, connection: connection, session: session, targets: targets)
   }
 
   /// A roles lane works in the connection's own database, without which nothing of the instance can be known.
   private func session(in lane: Lane, of connection: Connection) async throws -> PostgresConnection {
     do {
-      return try await targets.open(connection, database: lane.databaseName)
+      return try await targets.borrow(connection, database: lane.databaseName)
     } catch let error as TargetError
       where lane.kind == .roles && [.databaseGone, .databaseClosed].contains(error.disposition)
     {

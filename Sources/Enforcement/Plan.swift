@@ -56,8 +56,7 @@ package struct Planner: Sendable {
   private func planDatabase(
     _ connection: Connection, _ lane: Lane, below path: SecurablePath?, apartFrom made: Set<RoleName>
   ) async throws -> (PlannedStatements, Set<RoleName>) {
-    guard let id = lane.database else { preconditionFailure("a database lane has a database") }
-    let run = DatabaseRun(metadata: metadata, connection: connection, database: id, worker: "plan")
+    let run = run(connection, lane)
     var extent = Extent()
     if let path, path.schema != nil {
       let below = try await metadata.read { try await $0.securables(below: path, depth: 1) }
@@ -74,28 +73,21 @@ package struct Planner: Sendable {
     return (plan, work.made)
   }
 
-  private func planRoles(_ connection: Connection) async throws -> (PlannedStatements, Set<RoleName>) {
+  func run(_ connection: Connection, _ lane: Lane) -> DatabaseRun {
+    guard let id = lane.database else { preconditionFailure("a database lane has a database") }
+    return DatabaseRun(metadata: metadata, connection: connection, database: id, worker: "plan")
+  }
+
+  func planRoles(_ connection: Connection) async throws -> (PlannedStatements, Set<RoleName>) {
     let run = RolesRun(metadata: metadata, connection: connection, worker: "plan")
-    let (statements, made) = try await inTarget(connection, nil) { session in
-      let diff = try await run.read(nil, in: session).diff
-      let version = await session.serverVersion
-      let roles = TargetRoles(metadata: metadata, connection: connection, session: session)
-      let foreign = try await roles.foreign(among: Set((diff.revokes + diff.grants).map(\.role)))
-      let creations = try await roles.planned(diff.rolesToGrantTo)
-      let statements =
-        try diff.revokes.filter { !foreign.contains($0.role) }.map(GrantStatements.render(removing:)) + creations
-        + diff.grants.filter { !foreign.contains($0.role) }.map {
-          try GrantStatements.render(adding: $0, serverVersion: version)
-        }
-      return (statements, Set(diff.rolesToGrantTo.keys))
-    }
+    let (statements, made) = try await inTarget(connection, nil) { try await run.planned(in: $0) }
     let plan = PlannedStatements(
       connection: connection.name, database: nil, place: connection.database,
       transactions: statements.isEmpty ? [] : [statements])
     return (plan, made)
   }
 
-  private func inTarget<Value: Sendable>(
+  func inTarget<Value: Sendable>(
     _ connection: Connection, _ database: String?,
     _ body: @Sendable (PostgresConnection) async throws -> Value
   ) async throws -> Value {
@@ -115,10 +107,10 @@ extension DatabaseRun {
   /// Everything that a run does but the statements.
   ///
   /// - Parameter made: roles that are made before
-  /// - Returns: the statements by transaction, and the roles that are there after them
+  /// - Returns: the statements by transaction, the roles that are there after them, and what they revoke
   func plan(
     _ extent: Extent, apartFrom made: Set<RoleName>, in session: PostgresConnection
-  ) async throws -> (transactions: [[String]], made: Set<RoleName>) {
+  ) async throws -> (transactions: [[String]], made: Set<RoleName>, revokes: Set<Grant>) {
     var agenda = try await agenda(of: extent, JobRoles(), in: session)
     let roles = TargetRoles(metadata: metadata, connection: connection, session: session)
     var (transactions, made) = ([[String]](), made)
@@ -131,7 +123,7 @@ extension DatabaseRun {
       let needed = inputs.rolesToGrantTo(plan).filter { !made.contains($0.key) }
       let foreign = try await roles.foreign(among: needed.filter { $0.value == .audience }.map(\.key))
       plan.grants = plan.grants.filter { !foreign.contains($0.grantee) }
-      let creations = try await roles.planned(needed)
+      let creations = try await roles.planned(needed).statements
       made.formUnion(needed.keys.filter { !foreign.contains($0) })
       relieved.merge(inputs.rolesToRelieve(plan)) { $1 }
       revokes.formUnion(plan.revokes)
@@ -143,6 +135,6 @@ extension DatabaseRun {
     } while !agenda.left.isEmpty
     let unused = try await Prerequisites.unused(by: relieved, self, agenda, revokes: revokes, in: session)
     transactions[transactions.count - 1] += try GrantStatements.render(.revoke, unused.revokes, unused.names)
-    return (transactions.filter { !$0.isEmpty }, made)
+    return (transactions.filter { !$0.isEmpty }, made, revokes.union(unused.revokes))
   }
 }

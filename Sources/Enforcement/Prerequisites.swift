@@ -39,7 +39,7 @@ struct Prerequisites: Sendable {
     let (needed, places, remembered) = try await run.metadata.read { metadata in
       let places = try await metadata.places(in: run.database, at: [])
       return (
-        try await metadata.desiredSchemas(database: run.database, roles: names), places,
+        run.isLeftForGood ? [:] : try await metadata.desiredSchemas(database: run.database, roles: names), places,
         try await metadata.managedGrants(
           of: run.connection.id, roles: Array(names), on: places.prerequisiteIDs)
       )

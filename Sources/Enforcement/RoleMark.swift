@@ -25,7 +25,11 @@ enum RoleMark: Sendable, Hashable {
     let comment = try row.optionalText("comment") ?? ""
     let isOld = comment == Self.oldText && made?.made == true && made?.oid == nil
     let isNoted = made?.made == true && made?.oid == oid
-    self = comment.hasPrefix(Self.prefix(installation)) || isOld || isNoted ? .ours(oid: oid) : .foreign(oid: oid)
+    self = try Self.isMarked(row, installation) || isOld || isNoted ? .ours(oid: oid) : .foreign(oid: oid)
+  }
+
+  fileprivate static func isMarked(_ row: PostgresRow, _ installation: String) throws -> Bool {
+    try row.optionalText("comment")?.hasPrefix(prefix(installation)) == true
   }
 
   var oid: UInt32? {
@@ -36,30 +40,52 @@ enum RoleMark: Sendable, Hashable {
   }
 }
 
+/// What roles of the target are to Sluice.
+struct RoleMarks: Sendable {
+  /// By whom audiences are made, where the target has such a role.
+  let policyRole: RoleName
+  fileprivate(set) var marks: [RoleName: RoleMark] = [:]
+  /// Those that the policy role made, and makes members of.
+  fileprivate(set) var administered: Set<RoleName> = []
+
+  subscript(_ role: RoleName) -> RoleMark { marks[role] ?? .absent }
+
+  /// Notes roles that the policy role has made since.
+  mutating func note(administered roles: Set<RoleName>) { administered.formUnion(roles) }
+
+  var foreign: Set<RoleName> {
+    Set(
+      marks.compactMap { role, mark in
+        if case .foreign = mark { role } else { nil }
+      })
+  }
+}
+
 extension TargetRoles {
   /// What each of these roles is to Sluice.
-  func marks(of roles: some Collection<RoleName>) async throws -> [RoleName: RoleMark] {
-    guard !roles.isEmpty else { return [:] }
+  func marks(of roles: some Collection<RoleName>) async throws -> RoleMarks {
+    let installation = try await metadata.read { try await $0.installation() }
+    var marks = RoleMarks(
+      policyRole: try PolicyRole.name(installation: installation, connection: connection.id))
+    guard !roles.isEmpty else { return marks }
     let names = roles.map(\.value)
-    let rows = try await session.query(statement(PackageResources.role_marks_sql), [.textArray(names)]).rows
-    var marks = Dictionary(roles.map { ($0, RoleMark.absent) }, uniquingKeysWith: { first, _ in first })
-    guard !rows.isEmpty else { return marks }
-    let (installation, made) = try await metadata.read {
-      (try await $0.installation(), try await $0.madeRoles(of: connection.id, among: names))
-    }
+    let rows = try await session.query(
+      statement(PackageResources.role_marks_sql), [.textArray(names), .text(marks.policyRole.value)]
+    ).rows
+    let made = try await noted(rows, installation)
     for row in rows {
       let name = try row.text("name")
-      marks[try RoleName(name)] = try RoleMark(row, installation: installation, made: made[name])
+      marks.marks[try RoleName(name)] = try RoleMark(row, installation: installation, made: made[name])
+      if try row.bool("is_administered") { marks.administered.insert(try RoleName(name)) }
     }
     return marks
   }
 
-  /// Those of the roles that are somebody else's.
-  func foreign(among roles: some Collection<RoleName>) async throws -> Set<RoleName> {
-    Set(
-      try await marks(of: roles).compactMap { role, mark in
-        if case .foreign = mark { role } else { nil }
-      })
+  /// What is known of those that do not bear our mark.
+  private func noted(_ rows: [PostgresRow], _ installation: String) async throws -> [String: ManagedRole] {
+    let unmarked = try rows.filter { try !RoleMark.isMarked($0, installation) }.map { try $0.text("name") }
+    guard !unmarked.isEmpty else { return [:] }
+    return try await metadata.read { try await $0.madeRoles(of: connection.id, among: unmarked) }
   }
 }
 

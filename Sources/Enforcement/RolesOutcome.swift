@@ -6,27 +6,31 @@ struct RolesOutcome: Sendable {
   /// When the run began to read: what was noted later is another run's.
   let asOf: Timestamp
   let names: JobRoles
-  /// By audience and name, with the reason.
-  let invalidMembers: [RoleName: [String: String]]
+  let memberships: RolesRun.Memberships
   /// By audience and member.
-  var failures: [RoleName: [RoleName: Failure]] = [:]
-  /// By audience, as read back.
-  var members: [RoleName: Set<RoleName>] = [:]
+  private(set) var failures: [RoleName: [RoleName: Failure]] = [:]
   var statements: [String] = []
   var dropped: [String] = []
   /// Roles that could not be dropped, with the reason.
-  var leftovers: [String] = []
+  private(set) var leftovers: [String] = []
   private(set) var notes: [String] = []
   private(set) var roleFailures: [RoleName: Failure] = [:]
-  private(set) var added = 0
-  private(set) var removed = 0
+  /// Memberships that should not be there and are not ours to take away.
+  private var residual: [Membership]
+  /// What was read back of the memberships that were made.
+  private var verified: [Membership] = []
+  private var added = 0
+  private var removed = 0
 
   private static let auditedBytes = 8192
+  /// At most this many memberships are listed with a job; the others are counted.
+  private static let listedMemberships = 100
 
-  init(asOf: Timestamp, names: JobRoles, invalidMembers: [RoleName: [String: String]]) {
+  init(asOf: Timestamp, names: JobRoles = JobRoles(), memberships: RolesRun.Memberships = .init()) {
     self.asOf = asOf
     self.names = names
-    self.invalidMembers = invalidMembers
+    self.memberships = memberships
+    residual = memberships.diff.residual
   }
 
   var statementText: String {
@@ -40,38 +44,67 @@ struct RolesOutcome: Sendable {
     roleFailures.merge(made.failures) { $1 }
   }
 
+  mutating func keep(_ role: RoleName, _ reason: String) { leftovers.append("role \"\(role)\" is kept: \(reason)") }
+
+  /// Adds what was dropped in a transaction of its own, and is recorded.
+  mutating func note(_ drops: RolesOutcome) {
+    dropped += drops.dropped
+    leftovers += drops.leftovers
+  }
+
+  mutating func note(_ application: MembershipApplication) {
+    failures.merge(application.failures) { $0.merging($1) { first, _ in first } }
+    statements += application.statements
+  }
+
   /// Audiences' roles that are somebody else's, whose members stay as they are.
   mutating func refuse(_ foreign: Set<RoleName>) {
     for role in foreign { roleFailures[role] = .foreign(role) }
+    residual.removeAll { foreign.contains($0.role) }
   }
 
-  mutating func verify(_ diff: MembershipDiff, after: [RoleName: Set<RoleName>]) {
-    for change in diff.grants {
-      for member in change.members {
-        if after[change.role]?.contains(member) == true {
-          added += 1
-        } else if failures[change.role]?[member] == nil {
-          failures[change.role, default: [:]][member] =
-            roleFailures[member] ?? roleFailures[change.role]
-            ?? Failure(
-              .permanent, "role \(member) did not become a member of \(change.role)",
-              remedy: "check that Sluice's role has ADMIN on the audience's role")
-        }
+  /// - Parameter after: the memberships of the members that were to change, read back
+  mutating func verify(_ diff: MembershipDiff, after: [Membership]) {
+    let members = diff.members
+    let left = MembershipDiff(
+      desired: memberships.desired.filter { diff.audiences.contains($0.key) }.mapValues(members.intersection),
+      observed: after)
+    let missing = Set(left.grants.flatMap(\.pairs))
+    for pair in diff.grants.flatMap(\.pairs) {
+      guard missing.contains(pair) else {
+        added += 1
+        continue
+      }
+      let isThere = after.contains { $0.isOurs && $0.role == pair.role && $0.member == pair.member }
+      fail(
+        pair,
+        isThere
+          ? Failure(
+            .permanent, "role \(pair.member) is a member of \(pair.role) and does not inherit its privileges",
+            remedy: "run: ALTER ROLE … INHERIT, then retry the job")
+          : Failure(
+            .permanent, "role \(pair.member) did not become a member of \(pair.role)",
+            remedy: "check that Sluice's role has ADMIN on the audience's role"))
+    }
+    let surplus = Set(left.revokes.flatMap(\.pairs))
+    for pair in Set(diff.revokes.flatMap(\.pairs)) {
+      if surplus.contains(pair) {
+        fail(
+          pair,
+          Failure(
+            .permanent, "role \(pair.member) is still a member of \(pair.role) after the REVOKE",
+            remedy: "another grantor made it a member: have that grantor revoke it"))
+      } else if memberships.desired[pair.role]?.contains(pair.member) != true {
+        removed += 1
       }
     }
-    for change in diff.revokes {
-      for member in change.members {
-        if after[change.role]?.contains(member) != true {
-          removed += 1
-        } else if failures[change.role]?[member] == nil {
-          failures[change.role, default: [:]][member] =
-            roleFailures[change.role]
-            ?? Failure(
-              .permanent, "role \(member) is still a member of \(change.role) after the REVOKE",
-              remedy: "another grantor made it a member: have that grantor revoke it")
-        }
-      }
-    }
+    let granted = Set(diff.grants.flatMap(\.pairs))
+    verified = after.filter { $0.isOurs && granted.contains(.init(role: $0.role, member: $0.member)) }
+  }
+
+  private mutating func fail(_ pair: MembershipChange.Pair, _ failure: Failure) {
+    guard failures[pair.role]?[pair.member] == nil else { return }
+    failures[pair.role, default: [:]][pair.member] = roleFailures[pair.member] ?? roleFailures[pair.role] ?? failure
   }
 
   /// Who is a member of an audience, and who cannot be one, because no role can have the name, or none could be made:
@@ -79,7 +112,9 @@ struct RolesOutcome: Sendable {
   func joined(_ audience: String) -> [String] {
     // best effort: an audience whose name no role can have, or somebody else's role has, is joined by nobody
     guard let role = try? RoleName(audience), roleFailures[role] == nil else { return [] }
-    return (members[role] ?? []).map(\.value) + (invalidMembers[role] ?? [:]).keys + roleFailures.keys.map(\.value)
+    // Who was a member already, or was read back as one.
+    let members = (memberships.desired[role] ?? []).filter { failures[role]?[$0] == nil }
+    return members.map(\.value) + (memberships.invalid[role] ?? [:]).keys + roleFailures.keys.map(\.value)
   }
 
   /// A role that cannot be a member fails the jobs of its own audiences only.
@@ -89,7 +124,7 @@ struct RolesOutcome: Sendable {
   }
 
   private func failures(of job: ClaimedJob) -> [Failure] {
-    let invalid = invalidMembers.sorted { $0.key < $1.key }.flatMap { audience, members in
+    let invalid = memberships.invalid.sorted { $0.key < $1.key }.flatMap { audience, members in
       members.sorted { $0.key < $1.key }.filter { concerns(job, audience, $0.key) }.map {
         Failure.invalidRole($0.value)
       }
@@ -103,16 +138,33 @@ struct RolesOutcome: Sendable {
   private struct Summary: Encodable {
     var members_added: Int
     var members_removed: Int
+    /// How many of the memberships were read back as they should be, and some of them.
+    var verified: Int?
+    var verified_members: [MembershipText]?
     var dropped_roles: [String]?
     var leftovers: [String]?
     var notes: [String]?
+    var residual_access: [MembershipText]?
+    var residual_access_unlisted: Int?
+  }
+
+  private func summary(of job: ClaimedJob) -> Summary {
+    func listed(_ memberships: [Membership]) -> [MembershipText]? {
+      memberships.isEmpty ? nil : memberships.prefix(Self.listedMemberships).map(MembershipText.init)
+    }
+    let residual = residual.filter { concerns(job, $0.role, $0.member.value) }
+    let verified = verified.filter { concerns(job, $0.role, $0.member.value) }
+    return Summary(
+      members_added: added, members_removed: removed, verified: verified.isEmpty ? nil : verified.count,
+      verified_members: listed(verified), dropped_roles: dropped.isEmpty ? nil : dropped,
+      leftovers: leftovers.isEmpty ? nil : leftovers, notes: notes.isEmpty ? nil : notes,
+      residual_access: listed(residual),
+      residual_access_unlisted: residual.count > Self.listedMemberships
+        ? residual.count - Self.listedMemberships : nil)
   }
 
   func result(of job: ClaimedJob) -> JobResult {
-    let summary = ResultText.json(
-      Summary(
-        members_added: added, members_removed: removed, dropped_roles: dropped.isEmpty ? nil : dropped,
-        leftovers: leftovers.isEmpty ? nil : leftovers, notes: notes.isEmpty ? nil : notes))
+    let summary = ResultText.json(summary(of: job))
     let all = failures(of: job)
     guard let failure = all.first(where: { $0.kind != .conflict }) ?? all.first else {
       return JobResult(id: job.id, outcome: .completed, result: summary)
@@ -124,5 +176,23 @@ struct RolesOutcome: Sendable {
     }
     return JobResult(
       id: job.id, outcome: .discarded, error: failure.message, remedy: failure.remedy, result: summary)
+  }
+}
+
+/// A membership in the result of a job, with the words of residual access.
+private struct MembershipText: Encodable {
+  let grantee: String
+  let route = "membership"
+  let via: String
+  let grantor: String
+  let privileges: String
+
+  init(_ membership: Membership) {
+    grantee = membership.member.value
+    via = membership.role.value
+    grantor = membership.grantor.value
+    privileges = [
+      membership.inherits ? "INHERIT" : nil, membership.canSet ? "SET" : nil, membership.isAdmin ? "ADMIN" : nil,
+    ].compactMap(\.self).joined(separator: ", ")
   }
 }

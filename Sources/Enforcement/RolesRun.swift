@@ -15,19 +15,24 @@ struct RolesRun: Sendable {
       try await LaneLock.take(.roles, in: session)
       return try await reconcile(jobs, in: session)
     }
-    try await recordCommitted(outcome, jobs)
+    try await recordCommitted(outcome, job: jobs.first?.id)
     try await finishJoining(outcome)
-    let isLeaving = jobs.contains { $0.scope.subject == .leave }
-    let leaving = isLeaving ? try await finishLeaving(outcome) : .done
+    guard jobs.contains(where: { $0.scope.subject == .leave }) else { return jobs.map(outcome.result) }
+    var left = outcome
+    let leaving = try await leave(&left, in: session)
     return jobs.map { job in
-      (job.scope.subject == .leave ? leaving.result(of: job) : nil) ?? outcome.result(of: job)
+      job.scope.subject == .leave ? leaving.result(of: job) ?? left.result(of: job) : outcome.result(of: job)
     }
   }
 
   /// What should be and what is, of the audiences and roles that the jobs name.
   struct Memberships: Sendable {
+    /// Audiences compared on all their members.
+    var whole: Set<RoleName> = []
+    /// Roles of which it is compared whether they are members of the other audiences.
+    var grantees: [String] = []
     var desired: [RoleName: Set<RoleName>] = [:]
-    var observed: [RoleName: Set<RoleName>] = [:]
+    var observed: [Membership] = []
     /// Members whose names PostgreSQL cannot take, by audience, with the reason.
     var invalid: [RoleName: [String: String]] = [:]
 
@@ -40,23 +45,49 @@ struct RolesRun: Sendable {
     }
     let memberships = try await read(jobs, in: session)
     let diff = memberships.diff
-    var outcome = RolesOutcome(asOf: asOf, names: names, invalidMembers: memberships.invalid)
-    let roles = TargetRoles(metadata: metadata, connection: connection, session: session)
-    let foreign = try await roles.foreign(among: Set(diff.revokes.map(\.role)))
-    outcome.refuse(foreign)
-    for change in diff.revokes where !foreign.contains(change.role) {
-      try await revoke(change, &outcome, in: session)
-    }
-    let made = try await roles.makeMissing(diff.rolesToGrantTo)
-    outcome.note(made)
-    for change in diff.grants { try await grant(change, made, &outcome, in: session) }
-    try await verify(memberships, &outcome, in: session)
-    for role in jobs.filter({ $0.scope.subject == .retirement }).compactMap(\.scope.role) {
-      try await retire(role, &outcome, in: session)
-    }
-    if jobs.contains(where: { $0.scope.subject == .leave }) { try await dropAll(&outcome, in: session) }
+    var outcome = RolesOutcome(asOf: asOf, names: names, memberships: memberships)
+    if !diff.isEmpty { try await apply(diff, &outcome, in: session) }
+    let retired = jobs.filter { $0.scope.subject == .retirement }.compactMap(\.scope.role)
+    try await retire(retired, &outcome, in: session)
     try await recordBeforeCommit(diff, outcome)
     return outcome
+  }
+
+  private func apply(
+    _ diff: MembershipDiff, _ outcome: inout RolesOutcome, in session: PostgresConnection
+  ) async throws {
+    let roles = TargetRoles(metadata: metadata, connection: connection, session: session)
+    var marks = try await roles.marks(of: diff.roles)
+    let foreign = marks.foreign
+    outcome.refuse(diff.audiences.intersection(foreign))
+    let version = await session.serverVersion
+    var application = MembershipApplication(session: session, serverVersion: version, marks: marks)
+    try await application.carryOut(.revoke, diff.revokes.filter { !foreign.contains($0.role) })
+    outcome.note(application)
+    let made = try await roles.make(diff.rolesToGrantTo, marks)
+    outcome.note(made)
+    marks.note(administered: made.administered)
+    application = MembershipApplication(session: session, serverVersion: version, marks: marks)
+    try await application.carryOut(.grant, diff.grants.compactMap { $0.without(made.failures) })
+    outcome.note(application)
+    try await verify(diff, &outcome, in: session)
+  }
+
+  /// What `run` would do about the memberships of every audience of the connection.
+  func planned(in session: PostgresConnection) async throws -> (statements: [String], made: Set<RoleName>) {
+    let memberships = try await read(nil, in: session)
+    let diff = memberships.diff
+    let roles = TargetRoles(metadata: metadata, connection: connection, session: session)
+    var marks = try await roles.marks(of: diff.roles)
+    let foreign = marks.foreign
+    let version = await session.serverVersion
+    let revokes = try MembershipApplication(session: session, serverVersion: version, marks: marks)
+      .render(.revoke, diff.revokes.filter { !foreign.contains($0.role) })
+    let (creations, administered) = try await roles.planned(diff.rolesToGrantTo)
+    marks.note(administered: administered)
+    let grants = try MembershipApplication(session: session, serverVersion: version, marks: marks)
+      .render(.grant, diff.grants.filter { !foreign.contains($0.role) })
+    return (revokes + creations + grants, Set(diff.rolesToGrantTo.keys))
   }
 
   /// Reads the memberships that jobs are about; nil names every audience of the connection (a plan, leaving).
@@ -72,90 +103,54 @@ struct RolesRun: Sendable {
         ]
       ).rows
     }
-    var memberships = Memberships()
+    var memberships = Memberships(grantees: grantees)
     for row in rows {
       let audience = try RoleName(try row.text("role"))
-      memberships.desired[audience, default: []] = []
-      for member in try row.textArray("members") {
+      if try row.bool("is_whole") { memberships.whole.insert(audience) }
+      memberships.desired[audience] = []
+      // Of a connection that is being deleted nothing is desired, also where that is only tried (a dry run).
+      let members = connection.state == .deleting ? [] : try row.textArray("members")
+      for member in members {
         do { memberships.desired[audience, default: []].insert(try RoleName(member)) } catch {
           memberships.invalid[audience, default: [:]][member] = error.message
         }
       }
     }
-    let audiences = Array(memberships.desired.keys)
-    let observed = try await session.query(
-      statement(
-        await session.serverVersion >= 160_000
-          ? PackageResources.observed_members_sql : PackageResources.observed_members_15_sql),
-      [.textArray(audiences.map(\.value))])
-    for row in observed.rows {
-      memberships.observed[try RoleName(try row.text("role")), default: []].insert(
-        try RoleName(try row.text("member")))
-    }
+    memberships.observed = try await observed(
+      whole: memberships.whole, others: Set(memberships.desired.keys).subtracting(memberships.whole),
+      members: grantees, in: session)
     return memberships
   }
 
-  private func revoke(
-    _ change: MembershipChange, _ outcome: inout RolesOutcome, in session: PostgresConnection
-  ) async throws {
-    try await run(try GrantStatements.render(removing: change), change, &outcome, in: session)
-  }
-
-  private func grant(
-    _ change: MembershipChange, _ made: TargetRoles.Outcome, _ outcome: inout RolesOutcome,
-    in session: PostgresConnection
-  ) async throws {
-    let members = change.members.filter { made.failures[$0] == nil }
-    guard !members.isEmpty, made.failures[change.role] == nil else { return }
-    let possible = MembershipChange(role: change.role, members: members)
-    let sql = try GrantStatements.render(adding: possible, serverVersion: await session.serverVersion)
-    try await run(sql, possible, &outcome, in: session)
-  }
-
-  /// One statement for many members; where it fails, halves, until the culprit stands alone. A conflict is about the
-  /// audience's own row: no half would fare better.
-  private func run(
-    _ sql: String, _ change: MembershipChange, _ outcome: inout RolesOutcome, in session: PostgresConnection
-  ) async throws {
-    do {
-      _ = try await session.savepoint { try await $0.query(sql) }
-      outcome.statements.append(sql)
-    } catch let error as PostgresError {
-      guard await session.isInTransaction, error.code == .server, error.sqlState != .queryCanceled else { throw error }
-      guard change.members.count > 1, !error.isConflict else {
-        for member in change.members { outcome.failures[change.role, default: [:]][member] = Failure(error) }
-        return
-      }
-      let middle = change.members.count / 2
-      for half in [change.members[..<middle], change.members[middle...]] {
-        let part = MembershipChange(role: change.role, members: Array(half))
-        let isGrant = sql.hasPrefix("GRANT")
-        let text =
-          isGrant
-          ? try GrantStatements.render(adding: part, serverVersion: await session.serverVersion)
-          : try GrantStatements.render(removing: part)
-        try await run(text, part, &outcome, in: session)
-      }
+  /// The memberships in whole audiences, and those of some members in others, but those of Sluice's own roles.
+  private func observed(
+    whole: Set<RoleName>, others: Set<RoleName>, members: [String], in session: PostgresConnection
+  ) async throws -> [Membership] {
+    func names(_ roles: Set<RoleName>) -> PostgresValue { .textArray(roles.map(\.value)) }
+    let installation = try await metadata.read { try await $0.installation() }
+    let policyRole = try PolicyRole.name(installation: installation, connection: connection.id)
+    let isOld = await session.serverVersion < 160_000
+    let rows = try await session.query(
+      statement(isOld ? PackageResources.observed_members_15_sql : PackageResources.observed_members_sql),
+      [names(whole), names(others), .textArray(members)] + (isOld ? [] : [.text(policyRole.value)])
+    ).rows
+    return try rows.flatMap { row in
+      let alike = try Membership(
+        role: RoleName(row.text("role")), member: policyRole, grantor: RoleName(row.text("grantor")),
+        inherits: row.bool("inherits"), canSet: row.bool("can_set"), isAdmin: row.bool("is_admin"),
+        isOurs: row.bool("is_ours"), isRemovable: row.bool("is_removable"))
+      return try row.textArray("members").filter { $0 != policyRole.value && $0 != connection.username }
+        .map { alike.of(try RoleName($0)) }
     }
   }
 
+  /// Reads back the memberships that were to change, and compares them with what they should be.
   private func verify(
-    _ before: Memberships, _ outcome: inout RolesOutcome, in session: PostgresConnection
+    _ diff: MembershipDiff, _ outcome: inout RolesOutcome, in session: PostgresConnection
   ) async throws {
-    let diff = before.diff
-    outcome.members = before.observed
-    guard !diff.isEmpty else { return }
-    let after = try await session.query(
-      statement(
-        await session.serverVersion >= 160_000
-          ? PackageResources.observed_members_sql : PackageResources.observed_members_15_sql),
-      [.textArray(before.desired.keys.map(\.value))])
-    var members: [RoleName: Set<RoleName>] = [:]
-    for row in after.rows {
-      members[try RoleName(try row.text("role")), default: []].insert(try RoleName(try row.text("member")))
-    }
-    outcome.members = members
-    outcome.verify(diff, after: members)
+    let after = try await observed(
+      whole: [], others: diff.audiences, members: diff.members.map(\.value), in: session)
+    outcome.verify(diff, after: after)
   }
 
   /// Once everybody who should be a member of an audience was read back as one, its members need no grants of their own.
@@ -179,15 +174,15 @@ struct RolesRun: Sendable {
   }
 
   /// What is true only once the target has committed: a role whose drop was rolled back must be found again.
-  private func recordCommitted(_ outcome: RolesOutcome, _ jobs: [ClaimedJob]) async throws {
+  func recordCommitted(_ outcome: RolesOutcome, job: Int64?) async throws {
     guard !outcome.statements.isEmpty || !outcome.dropped.isEmpty else { return }
     try await metadata.transaction { metadata in
       try await metadata.noteDropped(outcome.dropped, of: connection.id, asOf: outcome.asOf)
-      for role in outcome.dropped { try await metadata.removeAudience(role: role, of: connection.id) }
+      try await metadata.removeAudiences(roles: outcome.dropped, of: connection.id)
       guard !outcome.statements.isEmpty else { return }
       try await metadata.audit(
         AuditEntry(
-          actor: worker, action: "apply", connection: connection.name, job: jobs.first?.id,
+          actor: worker, action: "apply", connection: connection.name, job: job,
           detail: ["statements": outcome.statementText, "count": "\(outcome.statements.count)"]))
     }
   }
@@ -200,5 +195,21 @@ extension MembershipDiff {
     for member in grants.flatMap(\.members) { roles[member] = .user }
     for change in grants { roles[change.role] = .audience }
     return roles
+  }
+
+  var audiences: Set<RoleName> { Set((revokes + grants).map(\.role)) }
+
+  var members: Set<RoleName> { Set((revokes + grants).flatMap(\.members)) }
+
+  /// Every role whose mark is asked for.
+  var roles: Set<RoleName> { audiences.union(rolesToGrantTo.keys) }
+}
+
+extension MembershipChange {
+  /// What is left of it where roles could not be made; nil for nothing.
+  fileprivate func without(_ failures: [RoleName: Failure]) -> MembershipChange? {
+    guard failures[role] == nil else { return nil }
+    let possible = members.filter { failures[$0] == nil }
+    return possible.isEmpty ? nil : MembershipChange(role: role, members: possible)
   }
 }

@@ -20,6 +20,9 @@ package struct TargetLimits: Sendable {
   /// After this the target itself ends a session whose worker is paused or cut off: the bound on how long a lost
   /// worker holds the lane's lock.
   package var idleInTransactionTimeout: Duration = .seconds(60)
+  /// How long a session may rest between two batches; zero closes it after each. Less than the five seconds for which
+  /// DROP DATABASE waits for sessions to go.
+  package var longestRest: Duration = .seconds(3)
 
   package init() {}
 }
@@ -32,6 +35,7 @@ package actor Targets {
   private let caFile: String?
   package nonisolated let limits: TargetLimits
   private let logger: Logger
+  private let resting: RestingSessions
 
   package init(
     metadata: MetadataDatabase, key: SealingKey, caFile: String?,
@@ -43,6 +47,21 @@ package actor Targets {
     self.caFile = caFile
     self.limits = limits
     self.logger = logger
+    resting = RestingSessions(longest: limits.longestRest)
+  }
+
+  /// As `open`, but for a batch: one that rests there since the last is used again. Give it back after.
+  func borrow(_ connection: Connection, database: String?) async throws -> PostgresConnection {
+    let place = configuration(for: connection, database: database ?? connection.database)
+    if let session = await resting.take(place, of: connection) { return session }
+    do { return try await open(connection, database: database) } catch {
+      if (error as? TargetError)?.disposition == .stopped { await resting.close(connection) }
+      throw error
+    }
+  }
+
+  nonisolated func giveBack(_ session: PostgresConnection, of connection: Connection) async {
+    await resting.giveBack(session, of: connection)
   }
 
   /// A session in a database of the connection's target, with its limits set.

@@ -174,14 +174,14 @@ extension MetadataSession {
     }
   }
 
-  /// Forgets an audience whose role is gone from the target, unless it is asked for again meanwhile.
-  package func removeAudience(role: String, of connectionID: Int64) async throws {
+  /// Forgets audiences whose roles are gone from the target, unless an evaluation has asked for them again meanwhile.
+  package func removeAudiences(roles: [String], of connectionID: Int64) async throws {
     _ = try await connection.query(
       """
-      delete from audience a where connection_id = $1 and role = $2
+      delete from audience a where connection_id = $1 and role = any ($2)
         and (securable_id is not null and form = 'direct'
           or not exists (select from audience_member where audience_id = a.id)
             and not exists (select from audience_securable where audience_id = a.id))
-      """, [.int8(connectionID), .text(role)])
+      """, [.int8(connectionID), .textArray(roles)])
   }
 }

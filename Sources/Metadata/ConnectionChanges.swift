@@ -55,6 +55,21 @@ extension MetadataSession {
       })
   }
 
+  /// As `submitLeave`, of the databases that came after it.
+  package func submitMissingLeaves(of connectionID: Int64) async throws {
+    let left = Set(
+      try await connection.query(
+        """
+        select distinct l.id from lane l join job j on j.lane_id = l.id
+        where l.connection_id = $1 and j.scope ->> 'subject' = 'leave'
+        """, [.int8(connectionID)]
+      ).rows.map { try $0.int("id") })
+    _ = try await submit(
+      try await lanes(of: connectionID).filter { $0.kind == .database && !left.contains($0.id) }.map {
+        JobRequest(lane: $0.id, kind: .revoke, jobClass: .revoke, scope: .leave)
+      })
+  }
+
   /// The last job that left each database that still exists, as far as there is one.
   package func lastLeaves(
     of connectionID: Int64

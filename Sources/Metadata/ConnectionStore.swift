@@ -172,9 +172,12 @@ func rfc3339(_ column: String) -> String {
 
 extension MetadataSession {
   /// The connection is gone, with what was desired there; its history stays, its name is free.
-  package func finishDeletion(of id: Int64) async throws {
+  ///
+  /// - Parameter leftovers: what stays in the target, in words
+  package func finishDeletion(of id: Int64, leftovers: [String] = []) async throws {
     _ = try await connection.query(
-      "update connection set state = 'deleted', state_since = now(), state_reason = null where id = $1", [.int8(id)])
+      "update connection set state = 'deleted', state_since = now(), state_reason = $2 where id = $1",
+      [.int8(id), .optional(leftovers.isEmpty ? nil : leftovers.joined(separator: "\n"))])
     _ = try await connection.query(
       """
       update job j set state = 'cancelled', finished_at = now(), open_key = null

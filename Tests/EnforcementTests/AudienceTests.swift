@@ -93,7 +93,7 @@ struct AudienceTests {
       let (ana, bo) = try await bench.makePolicy()
       let audience = try #require(try await bench.audienceRoles().first)
       try await bench.target.execute(
-        "create role \(bench.target.prefix)_spy; set role \(bench.target.manager); "
+        "create role \(bench.target.prefix)_spy; set role \(try await bench.policyRole()); "
           + "grant \(audience) to \(bench.target.prefix)_spy")
       try await bench.leaveGroup("analysts", ana)
       try await bench.evaluate()
@@ -121,7 +121,7 @@ struct AudienceTests {
       _ = try await bench.makePolicy()
       let audience = try #require(try await bench.audienceRoles().first)
       try await bench.metadata.transaction { session in
-        try await session.removeAudience(role: audience, of: bench.connection.id)
+        try await session.removeAudiences(roles: [audience], of: bench.connection.id)
       }
       #expect(try await bench.audienceRoles() == [audience])
     }

@@ -22,7 +22,7 @@ struct DriftTests {
     try await Bench.run { bench in
       let (ana, _) = try await bench.makePolicy()
       let audience = try #require(try await bench.audienceRoles().first)
-      try await bench.target.execute("set role \(bench.target.manager); revoke \(audience) from \(ana)")
+      try await bench.target.execute("set role \(try await bench.policyRole()); revoke \(audience) from \(ana)")
       try await bench.sync()
       #expect(try await bench.target.canRead(ana, "sales.orders"))
     }

@@ -30,10 +30,7 @@ struct MarkTests {
       try await bench.target.takeName(of: audience, stranger)
       let before = try await bench.target.catalogVersions()
 
-      _ = try await bench.metadata.transaction {
-        try await $0.submit(try await $0.everything(of: bench.connection.id))
-      }
-      let jobs = try await bench.drain()
+      let jobs = try await bench.compareEverything()
       let failed = jobs.filter { $0.state == .discarded }
       #expect(Set(failed.map(\.lane.kind)) == [.roles, .database], "\(jobs.map(\.state))")
       #expect(
@@ -88,14 +85,5 @@ extension TestTarget {
       drop role \(role); create role \(role); create role \(member); grant \(role) to \(member);
       set role \(owner); grant select on sales.orders to \(role)
       """)
-  }
-}
-
-extension MetadataSession {
-  /// A comparison of everything in each lane that has a target.
-  fileprivate func everything(of connection: Int64) async throws -> [JobRequest] {
-    try await lanes(of: connection).filter { $0.kind != .governance }.map {
-      JobRequest(lane: $0.id, kind: .subscribe, jobClass: .bulk, scope: .everything)
-    }
   }
 }

@@ -41,11 +41,15 @@ struct PlanTests {
     try await Bench.run { bench in
       let (ana, _) = try await bench.makePolicy()
       let audience = try #require(try await bench.audienceRoles().first)
-      try await bench.target.execute("set role \(bench.target.manager); revoke \(audience) from \(ana)")
+      try await bench.target.execute("set role \(try await bench.policyRole()); revoke \(audience) from \(ana)")
       let plans = try await bench.planner.plan(bench.connection)
       #expect(plans.map(\.database) == [nil])
-      let options = bench.target.server.hasMembershipOptions ? " WITH INHERIT TRUE, SET FALSE" : ""
-      #expect(plans.flatMap(\.statements) == [#"GRANT "\#(audience)" TO "\#(ana)"\#(options)"#])
+      let (server, role) = (bench.target.server, try await bench.policyRole())
+      let grant = #"GRANT "\#(audience)" TO "\#(ana)""#
+      #expect(
+        plans.flatMap(\.statements)
+          == (server.hasMembershipOptions
+            ? [#"SET ROLE "\#(role)""#, grant + " WITH INHERIT TRUE, SET FALSE", "RESET ROLE"] : [grant]))
     }
   }
 

@@ -122,12 +122,60 @@ import Testing
     let (first, second) = (try RoleName("first"), try RoleName("second"))
     let many = Set(try (1...1_500).map(Self.role))
     let diff = MembershipDiff(
-      desired: [first: many, second: [try Self.role(1)]], observed: [second: [try Self.role(1), try Self.role(2)]])
+      desired: [first: many, second: [try Self.role(1)]],
+      observed: try [1, 2].map { try Self.membership(second, $0) })
     #expect(diff.grants.map(\.role) == [first, first])
     #expect(diff.grants.map(\.members.count) == [1_000, 500])
     #expect(Set(diff.grants.flatMap(\.members)) == many)
     #expect(diff.revokes == [MembershipChange(role: second, members: [try Self.role(2)])])
-    #expect(MembershipDiff(desired: [first: many], observed: [first: many]).isEmpty)
+    #expect(
+      MembershipDiff(desired: [first: many], observed: try (1...1_500).map { try Self.membership(first, $0) }).isEmpty)
+  }
+
+  /// What an observed membership of somebody who should (or should not) be a member comes to.
+  @Test(
+    arguments: [
+      // As Sluice makes them.
+      (true, .init(), ""), (false, .init(), "revoke"),
+      // Of our making, with other options.
+      (true, .init(inherits: false), "grant"), (true, .init(canSet: true), "revoke grant"),
+      (true, .init(isAdmin: true), "revoke grant"), (true, .init(inherits: false, canSet: true), "revoke grant"),
+      (false, .init(inherits: false, canSet: true), "revoke"),
+      // By others.
+      (true, .init(isOurs: false), "revoke grant"), (false, .init(isOurs: false), "revoke"),
+      (true, .init(isOurs: false, isRemovable: false), "grant"),
+      (false, .init(isOurs: false, isRemovable: false), "residual"),
+      (false, .init(inherits: false, canSet: true, isOurs: false, isRemovable: false), "residual"),
+      (true, .init(isAdmin: true, isOurs: false, isRemovable: false), "grant residual"),
+    ] as [(Bool, Options, String)])
+  func aMembershipIsComparedWithItsOptionsAndItsGrantor(isDesired: Bool, options: Options, expected: String) throws {
+    let (role, member, other) = (try RoleName("audience"), try Self.role(1), try RoleName("other"))
+    let membership = Membership(
+      role: role, member: member, grantor: other, inherits: options.inherits, canSet: options.canSet,
+      isAdmin: options.isAdmin, isOurs: options.isOurs, isRemovable: options.isRemovable)
+    let diff = MembershipDiff(desired: [role: isDesired ? [member] : []], observed: [membership])
+    let words = [
+      diff.revokes.isEmpty ? nil : "revoke", diff.grants.isEmpty ? nil : "grant",
+      diff.residual.isEmpty ? nil : "residual",
+    ]
+    #expect(words.compactMap(\.self).joined(separator: " ") == expected)
+    #expect(diff.revokes.allSatisfy { $0.grantor == (options.isOurs ? nil : other) })
+  }
+
+  struct Options: Sendable {
+    var (inherits, canSet, isAdmin) = (true, false, false)
+    var (isOurs, isRemovable) = (true, true)
+
+    init(
+      inherits: Bool = true, canSet: Bool = false, isAdmin: Bool = false, isOurs: Bool = true, isRemovable: Bool = true
+    ) {
+      (self.inherits, self.canSet, self.isAdmin) = (inherits, canSet, isAdmin)
+      (self.isOurs, self.isRemovable) = (isOurs, isRemovable)
+    }
+  }
+
+  private static func membership(_ role: RoleName, _ member: Int) throws -> Membership {
+    Membership(role: role, member: try Self.role(member), grantor: try RoleName("manager"))
   }
 
   @Test(

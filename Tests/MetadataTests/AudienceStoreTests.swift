@@ -89,7 +89,7 @@ struct AudienceStoreTests {
       let changes = try await world.replace([])
       let role = try #require(changes.obsolete[id])
       #expect(try await world.replace([]).obsolete == [id: role])
-      try await world.fixture.write { try await $0.removeAudience(role: role, of: world.fixture.connection.id) }
+      try await world.fixture.write { try await $0.removeAudiences(roles: [role], of: world.fixture.connection.id) }
       #expect(try await world.replace([]).obsolete == [:])
     }
   }
@@ -107,7 +107,7 @@ struct AudienceStoreTests {
       _ = try await world.replace([world.draft()])
       let before = try await world.fixture.rows("select role from audience")[0].text("role")
       _ = try await world.replace([])
-      try await world.fixture.write { try await $0.removeAudience(role: before, of: world.fixture.connection.id) }
+      try await world.fixture.write { try await $0.removeAudiences(roles: [before], of: world.fixture.connection.id) }
       _ = try await world.replace([world.draft()])
       #expect(try await world.fixture.rows("select role from audience")[0].text("role") == before)
     }

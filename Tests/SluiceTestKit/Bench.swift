@@ -49,6 +49,8 @@ package final class Bench: Sendable {
       let key = SealingKey.random()
       var limits = TargetLimits()
       limits.lockTimeout = lockTimeout
+      // Each batch finds the target as the test has left it.
+      limits.longestRest = .zero
       let targets = Targets(
         metadata: metadata, key: key, caFile: nil, limits: limits,
         logger: Self.quiet)
@@ -258,6 +260,13 @@ extension Bench {
         "select detail ->> 'statements' as statements from audit where action = 'apply' order by id"
       ).rows.flatMap { try $0.text("statements").components(separatedBy: ";\n") }
     }
+  }
+
+  /// The role that makes audiences and their members: the login before PostgreSQL 16.
+  package func policyRole() async throws -> String {
+    guard target.server.hasMembershipOptions else { return target.manager }
+    let installation = try await metadata.read { try await $0.installation() }
+    return try PolicyRole.name(installation: installation, connection: connection.id).value
   }
 
   /// The roles of the connection's audiences.

@@ -57,13 +57,12 @@ package struct TestTarget: Sendable {
   /// - Parameter made: roles that the manager made; from 16 on the server knows them by itself.
   package func remove(made: [String] = []) async throws {
     for database in [database, otherDatabase] { try await server.dropDatabase(database) }
-    // From 16 on PostgreSQL makes the manager an administrator of each role that it makes.
     let roles = try await rows(
       """
-      select rolname from pg_roles r
-      where starts_with(rolname, '\(prefix)_') or rolname = any ($1) or exists (
-        select from pg_auth_members m where m.roleid = r.oid and m.member = '\(manager)'::regrole and m.admin_option)
-      order by rolname = '\(manager)'
+      \(administered)
+      select rolname from pg_roles r left join administered a on a.oid = r.oid
+      where starts_with(rolname, '\(prefix)_') or rolname = any ($1) or a.oid is not null
+      group by rolname order by rolname = '\(manager)', max(a.depth) desc nulls first
       """, [.textArray(made)], in: "postgres")
     // In parts, because each holds locks until its end.
     for start in stride(from: 0, to: roles.count, by: Self.dropsAtOnce) {
@@ -72,6 +71,17 @@ package struct TestTarget: Sendable {
       }
       try await server.execute("drop role " + names.joined(separator: ", "))
     }
+  }
+
+  /// The roles that the manager made, and those that these made: PostgreSQL makes whoever makes a role its administrator.
+  private var administered: String {
+    """
+    with recursive administered (oid, depth) as (
+      select m.roleid, 1 from pg_auth_members m where m.member = '\(manager)'::regrole and m.admin_option
+      union select m.roleid, a.depth + 1
+      from pg_auth_members m join administered a on a.oid = m.member and m.admin_option where a.depth < 3
+    )
+    """
   }
 
   /// Runs a script as a superuser.
@@ -152,11 +162,12 @@ package struct TestTarget: Sendable {
   package func catalogVersions(in database: String? = nil) async throws -> [String] {
     try await rows(
       """
+      \(administered)
       select 'class ' || oid || ' ' || xmin || ' ' || ctid::text as version from pg_class where oid >= 16384
       union all select 'schema ' || oid || ' ' || xmin from pg_namespace
       union all select 'database ' || oid || ' ' || xmin from pg_database where datname = current_database()
       union all select 'member ' || roleid || ' ' || member || ' ' || grantor || ' ' || xmin from pg_auth_members
-        where roleid in (select oid from pg_roles where starts_with(rolname, '\(prefix)_'))
+        where roleid in (select oid from pg_roles where starts_with(rolname, '\(prefix)_') union select oid from administered)
       order by 1
       """, in: database
     ).map { try $0.text("version") }

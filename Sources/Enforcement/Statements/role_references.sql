@@ -1,8 +1,33 @@
--- Target: what keeps the role $1 from being dropped, in every database of the instance.
-select count(d.*) filter (where d.deptype = 'a') as grants, count(d.*) filter (where d.deptype = 'o') as owned,
-  coalesce(array_agg(distinct coalesce(b.datname, 'the instance')) filter (where d.objid is not null), '{}') as databases
-from pg_roles r
-  left join pg_shdepend d on d.refclassid = 'pg_authid'::regclass and d.refobjid = r.oid and d.deptype in ('a', 'o')
-  left join pg_database b on b.oid = d.dbid
-where r.rolname = $1
-group by r.oid
+-- Target: what keeps those of the roles $1 that exist from being dropped: grants to them and what they own, in every
+-- database of the instance, and memberships that are not Sluice's: who is a member of them, and of what they are. $2 are
+-- those that are audiences, whose members Sluice makes; $3 is the policy role. What the login and the policy role
+-- have of a role for having made it keeps nothing.
+with mine as (
+  select oid, rolname from pg_roles where rolname = any ($1)
+), acting as (
+  select oid, rolsuper from pg_roles where rolname in (current_user, $3)
+), used as (
+  select d.refobjid as oid, count(*) filter (where d.deptype = 'o') as owned,
+    count(*) filter (where d.deptype <> 'o') as grants,
+    array_agg(distinct coalesce(b.datname, 'the instance')) as databases
+  from pg_shdepend d left join pg_database b on b.oid = d.dbid
+  where d.refclassid = 'pg_authid'::regclass and d.refobjid in (select oid from mine)
+  group by 1
+), related as (
+  select m.roleid, m.member, g.rolname as grantor, r.rolname as role, u.rolname as name
+  from pg_auth_members m
+    join pg_roles r on r.oid = m.roleid join pg_roles u on u.oid = m.member join pg_roles g on g.oid = m.grantor
+  where (m.roleid in (select oid from mine) or m.member in (select oid from mine))
+    and not (r.rolname = any ($2) and (m.grantor in (select oid from acting)
+      or m.grantor = 10 and exists (select from acting where rolsuper)))
+), kin as (
+  select roleid as oid, format('role "%s" is a member of it, by "%s"', name, grantor) as membership
+  from related where member not in (select oid from acting)
+  union all
+  select member, format('it is a member of role "%s", by "%s"', role, grantor) from related
+)
+select i.rolname as role, coalesce(u.grants, 0) as grants, coalesce(u.owned, 0) as owned,
+  coalesce(u.databases, '{}') as databases,
+  coalesce((select array_agg(k.membership order by k.membership) from kin k where k.oid = i.oid), '{}')
+    as memberships
+from mine i left join used u on u.oid = i.oid

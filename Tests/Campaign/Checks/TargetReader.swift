@@ -75,15 +75,18 @@ struct TargetReader: Sendable {
     return Set(try rows.map { try $0.text("rolname") })
   }
 
+  /// Without the policy role, which stays as long as the connection does.
   private func roles(_ connection: String, _ session: PostgresConnection) async throws -> Set<RoleReading> {
     let rows = try await session.query(
-      "select rolname from pg_roles where not starts_with(rolname, 'pg_') and rolname <> all ($1)",
-      [.textArray(Array(Population.baseline))]
+      """
+      select rolname from pg_roles
+      where not starts_with(rolname, 'pg_') and not starts_with(rolname, 'sluice_p_') and rolname <> all ($1)
+      """, [.textArray(Array(Population.baseline))]
     ).rows
     return Set(try rows.map { RoleReading(connection: connection, role: try $0.text("rolname")) })
   }
 
-  /// Without those that make Sluice the administrator of the roles that it made.
+  /// Without those that make Sluice, and its policy role, the administrators of the roles that they made.
   private func members(
     _ connection: String, _ session: PostgresConnection
   ) async throws -> Set<MemberReading> {
@@ -91,7 +94,7 @@ struct TargetReader: Sendable {
       """
       select r.rolname as role, m.rolname as member
       from pg_auth_members a join pg_roles r on r.oid = a.roleid join pg_roles m on m.oid = a.member
-      where not starts_with(r.rolname, 'pg_') and m.rolname <> all ($1)
+      where not starts_with(r.rolname, 'pg_') and not starts_with(m.rolname, 'sluice_p_') and m.rolname <> all ($1)
       """, [.textArray(Array(Population.baseline))]
     ).rows
     return Set(
