@@ -31,21 +31,27 @@ struct GrantPlan: Sendable {
     return plan
   }
 
-  /// As much of it as one transaction takes: whole roles, because a grant is worth nothing without its prerequisites.
+  /// As much of it as one transaction takes: whole roles, because a grant is worth nothing without its prerequisites. And
+  /// on what others are still to be granted nobody loses anything: who is to hold a table in another way would be refused
+  /// in between.
   func limited(locks: Int = ChunkPace.maximumLocks, grants limit: Int = ChunkPace.maximumGrants) -> GrantPlan {
     var size: [RoleName: Int] = [:]
-    for grant in revokes { size[grant.grantee, default: 0] += 1 }
-    for grant in grants { size[grant.grantee, default: 0] += 1 }
-    let securables = Set(revokes.map(\.securable)).union(grants.map(\.securable)).count
+    for grant in revokes.union(grants) { size[grant.grantee, default: 0] += 1 }
+    let receiving = Set(grants.map(\.grantee))
+    let granted = Set(grants.map(\.securable))
+    let replaced = Set(revokes.filter { granted.contains($0.securable) }.map(\.grantee)).subtracting(receiving)
+    let losing = Set(size.keys).subtracting(receiving).subtracting(replaced)
+    let securables = granted.union(revokes.map(\.securable)).count
     var (chosen, total) = (Set<RoleName>(), 0)
-    let losing = Set(revokes.map(\.grantee))
-    for role in losing.sorted() + Set(size.keys).subtracting(losing).sorted() {
+    for role in losing.sorted() + receiving.sorted() + replaced.sorted() {
       total += size[role] ?? 0
       if !chosen.isEmpty, chosen.count + securables >= locks || total > limit { break }
       chosen.insert(role)
     }
     if chosen.count == size.count { return self }
+    let left = Set(grants.filter { !chosen.contains($0.grantee) }.map(\.securable))
     return GrantPlan(
-      revokes: revokes.filter { chosen.contains($0.grantee) }, grants: grants.filter { chosen.contains($0.grantee) })
+      revokes: revokes.filter { chosen.contains($0.grantee) && !left.contains($0.securable) },
+      grants: grants.filter { chosen.contains($0.grantee) })
   }
 }

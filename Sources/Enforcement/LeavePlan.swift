@@ -46,8 +46,8 @@ extension Planner {
       let work = try await run.plan(extent, apartFrom: [], in: session)
       let holdings = try await RoleHoldings.read(Set(made.map(\.role)), in: session)
       let entries = try await ObservedState.read(
-        roles: Set(try made.map { try RoleName($0.role) }), relations: holdings.relations, schemas: holdings.schemas,
-        in: session
+        roles: Set(try made.map { try RoleName($0.role) }), relations: Set(holdings.relations.map(\.relation)),
+        schemas: holdings.schemas, in: session
       ).entries.filter { $0.grant.map { !work.revokes.contains($0) } ?? true }
       return (
         work.transactions,

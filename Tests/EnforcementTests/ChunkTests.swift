@@ -90,6 +90,28 @@ struct ChunkTests {
     #expect(transactions == 3)
   }
 
+  /// Who is to hold a table in another way holds it until then: the audience's revoke must not commit before the last of
+  /// its former members' grants. What nobody takes the place of goes first.
+  @Test func aTableIsTakenAwayOnlyWhenAllThatIsGrantedOnItIs() throws {
+    let (shared, other) = (SecurableOID(family: .table, oid: 1), SecurableOID(family: .table, oid: 2))
+    func grant(_ role: String, _ table: SecurableOID) throws -> Grant {
+      Grant(grantee: try RoleName(role), securable: table, privilege: .select)
+    }
+    var left = GrantPlan(
+      revokes: [try grant("audience", shared), try grant("audience", other), try grant("leaver", other)],
+      grants: Set(try (0..<2000).map { try grant("r\($0)", shared) }))
+    let first = left.limited()
+    #expect(first.revokes == [try grant("leaver", other)], "nothing is granted on that table")
+    while !left.grants.isEmpty {
+      let part = left.limited()
+      left.grants.subtract(part.grants)
+      left.revokes.subtract(part.revokes)
+      #expect(left.revokes.contains(try grant("audience", shared)) || left.grants.isEmpty)
+    }
+    left.revokes.subtract(left.limited().revokes)
+    #expect(left.isEmpty)
+  }
+
   @Test func transactionsGrowSlowlyAndShrinkAtOnce() {
     var pace = ChunkPace(target: .milliseconds(250))
     let first = pace.limit
