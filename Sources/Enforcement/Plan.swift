@@ -121,7 +121,7 @@ extension DatabaseRun {
       let inputs = try await read(window, of: agenda, in: session)
       var plan = GrantPlan.diff(inputs)
       let needed = inputs.rolesToGrantTo(plan).filter { !made.contains($0.key) }
-      let foreign = try await roles.foreign(among: needed.filter { $0.value == .audience }.map(\.key))
+      let foreign = try await roles.marks(of: needed.filter { $0.value == .audience }.map(\.key)).foreign
       plan.grants = plan.grants.filter { !foreign.contains($0.grantee) }
       let creations = try await roles.planned(needed).statements
       made.formUnion(needed.keys.filter { !foreign.contains($0) })
