@@ -36,17 +36,6 @@ package protocol Ledger: Sendable {
   /// Notes that the queue is full of these connections' jobs, or has room for them again; returns those of which that
   /// was not known.
   func noteConnections(_ connections: Set<Int64>, areFull: Bool) async throws -> Set<Int64>
-  /// Hands jobs of a class that the queue has not been told of to `enqueue`, about `limit` new ones and as many that it
-  /// has forgotten, and notes that it was told. Full connections are passed over, except for revokes.
-  ///
-  /// - Parameters:
-  ///   - state: As it was read just now.
-  ///   - round: Where the rounds of this class have come to; moved on.
-  /// - Returns: How many; none while another scheduler does this.
-  func handOver(
-    _ jobClass: JobClass, in state: QueueState, round: inout OutboxRound, limit: Int,
-    _ enqueue: @Sendable ([OutboxJob]) async throws -> Void
-  ) async throws -> Int
   /// Ends subscriptions and policies that have expired, and returns the number of subscriptions; two transactions.
   func endExpired(limit: Int) async throws -> Int
   func connectionsDueForSync(limit: Int) async throws -> [Connection]
@@ -68,6 +57,17 @@ package protocol LedgerSession: Sendable {
   /// jobs was announced.
   func awaitOutbox(atMost longest: Duration) async throws -> Set<JobClass>
   func queueState() async throws -> QueueState
+  /// Hands jobs of a class that the queue has not been told of to `enqueue`, about `limit` new ones and as many that it
+  /// has forgotten, and notes that it was told. Full connections are passed over, except for revokes.
+  ///
+  /// - Parameters:
+  ///   - state: As it was read just now.
+  ///   - round: Where the rounds of this class have come to; moved on.
+  /// - Returns: How many; none while another scheduler does this.
+  func handOver(
+    _ jobClass: JobClass, in state: QueueState, round: inout OutboxRound, limit: Int,
+    _ enqueue: @Sendable ([OutboxJob]) async throws -> Void
+  ) async throws -> Int
   /// True if this session leads now.
   func tryToLead() async throws -> Bool
   /// True if this session may raise the queue's epoch now.
@@ -76,6 +76,38 @@ package protocol LedgerSession: Sendable {
 
 extension MetadataSession: LedgerSession {
   package func listenToOutbox() async throws { try await listen(to: Self.outboxChannel) }
+
+  package func handOver(
+    _ jobClass: JobClass, in state: QueueState, round: inout OutboxRound, limit: Int,
+    _ enqueue: @Sendable ([OutboxJob]) async throws -> Void
+  ) async throws -> Int {
+    let before = round
+    let (count, after) = try await connection.transaction { connection in
+      let session = MetadataSession(connection: connection)
+      var (jobs, after) = ([OutboxJob](), OutboxRound())
+      func take(_ page: OutboxPage) -> Int64? {
+        jobs += page.jobs
+        after.hasMore = after.hasMore || page.hasMore
+        return page.next
+      }
+      // New ones do not wait until Redis has been told again of all that it has forgotten, nor the other way round.
+      let full = jobClass == .revoke ? [] : state.fullConnections
+      if state.outboxClasses.contains(jobClass) {
+        after.outbox = take(
+          try await session.takeOutbox(
+            jobClass, epoch: state.epoch, limit: limit, after: before.outbox, without: full))
+      }
+      if state.refillClasses.contains(jobClass) {
+        after.refill = take(
+          try await session.takeRefill(
+            jobClass, epoch: state.epoch, limit: limit, after: before.refill, without: full))
+      }
+      if !jobs.isEmpty { try await enqueue(jobs) }
+      return (jobs.count, after)
+    }
+    round = after
+    return count
+  }
 }
 
 extension MetadataDatabase: Ledger {
@@ -138,37 +170,6 @@ extension MetadataDatabase: Ledger {
 
   package func noteConnections(_ connections: Set<Int64>, areFull: Bool) async throws -> Set<Int64> {
     try await transaction { try await $0.noteConnections(connections, areFull: areFull) }
-  }
-
-  package func handOver(
-    _ jobClass: JobClass, in state: QueueState, round: inout OutboxRound, limit: Int,
-    _ enqueue: @Sendable ([OutboxJob]) async throws -> Void
-  ) async throws -> Int {
-    let before = round
-    let (count, after) = try await transaction { session in
-      var (jobs, after) = ([OutboxJob](), OutboxRound())
-      func take(_ page: OutboxPage) -> Int64? {
-        jobs += page.jobs
-        after.hasMore = after.hasMore || page.hasMore
-        return page.next
-      }
-      // New ones do not wait until Redis has been told again of all that it has forgotten, nor the other way round.
-      let full = jobClass == .revoke ? [] : state.fullConnections
-      if state.outboxClasses.contains(jobClass) {
-        after.outbox = take(
-          try await session.takeOutbox(
-            jobClass, epoch: state.epoch, limit: limit, after: before.outbox, without: full))
-      }
-      if state.refillClasses.contains(jobClass) {
-        after.refill = take(
-          try await session.takeRefill(
-            jobClass, epoch: state.epoch, limit: limit, after: before.refill, without: full))
-      }
-      if !jobs.isEmpty { try await enqueue(jobs) }
-      return (jobs.count, after)
-    }
-    round = after
-    return count
   }
 }
 

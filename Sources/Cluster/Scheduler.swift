@@ -66,8 +66,7 @@ package struct Scheduler: Service {
       while !Task.isCancelled {
         progress.note()
         do {
-          if let agreement, isFresh(agreement) { try await handOver(announced, agreement.state) }
-          try await emptyOutbox(session, &agreement)
+          if try await !handOver(announced, agreement, session) { try await emptyOutbox(session, &agreement) }
         } catch let error as JobQueueError where error.code == .epochLost {
           // Lost in this very moment: the next round begins a new epoch.
           agreement = nil
@@ -78,15 +77,23 @@ package struct Scheduler: Service {
     }
   }
 
-  /// Hands over what was announced a moment ago before anything else is looked at, which is a good part of a job's way:
-  /// in an epoch that Redis and the ledger refuse once it is another's. More of it, and all else, the next look finds.
-  private func handOver(_ announced: Set<JobClass>, _ state: QueueState) async throws {
-    var state = state
+  /// Hands over what was announced without a look at anything else, which would be a good part of a job's way: in an epoch
+  /// that Redis and the ledger refuse once it is another's.
+  ///
+  /// - Returns: False if there is, or may be, more than that.
+  private func handOver(
+    _ announced: Set<JobClass>, _ agreement: Agreement?, _ session: any LedgerSession
+  ) async throws -> Bool {
+    guard let agreement, isFresh(agreement), !announced.isEmpty else { return false }
+    var state = agreement.state
+    guard !state.isFull, state.fullConnections.isEmpty else { return false }
     (state.outboxClasses, state.refillClasses) = (announced, [])
-    for jobClass in state.waitingClasses where !state.isFull || jobClass == .revoke {
+    var hasMore = false
+    for jobClass in state.waitingClasses {
       var round = OutboxRound()
-      _ = try await enqueueBatch(of: jobClass, state, &round)
+      if try await enqueueBatch(of: jobClass, state, session, &round) { hasMore = true }
     }
+    return !hasMore
   }
 
   /// Hands over what is in the outbox by rounds: in each round a batch of every class, revokes first, so that neither a
@@ -99,7 +106,8 @@ package struct Scheduler: Service {
       if isFirst { state = try await lookForRoom(state, session) }
       (isFirst, hasMore) = (false, false)
       for jobClass in state.waitingClasses where !state.isFull || jobClass == .revoke {
-        let mayHaveMore = try await enqueueBatch(of: jobClass, state, &rounds[jobClass, default: OutboxRound()])
+        let mayHaveMore = try await enqueueBatch(
+          of: jobClass, state, session, &rounds[jobClass, default: OutboxRound()])
         hasMore = hasMore || mayHaveMore
       }
     }
@@ -216,10 +224,10 @@ package struct Scheduler: Service {
 
   /// - Returns: Whether there may be more to hand over.
   private func enqueueBatch(
-    of jobClass: JobClass, _ state: QueueState, _ round: inout OutboxRound
+    of jobClass: JobClass, _ state: QueueState, _ session: any LedgerSession, _ round: inout OutboxRound
   ) async throws -> Bool {
     do {
-      let count = try await ledger.handOver(jobClass, in: state, round: &round, limit: configuration.outboxBatch) {
+      let count = try await session.handOver(jobClass, in: state, round: &round, limit: configuration.outboxBatch) {
         jobs in
         let full = try await queue.enqueue(jobs.map(QueuedJob.init), epoch: state.epoch).full
         // All of them stay in the outbox. Those that Redis took in are told once more, in a batch without the full ones.

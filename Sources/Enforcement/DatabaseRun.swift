@@ -188,11 +188,14 @@ struct DatabaseRun: Sendable {
   private func followUp(_ jobs: [ClaimedJob], _ progress: DatabaseProgress) async throws {
     let audiences = jobs.filter { $0.scope.subject == .audience }.compactMap(\.scope.audience)
     let isLeaving = jobs.contains { $0.scope.subject == .leave }
-    guard progress.isDone, !audiences.isEmpty || progress.isStale || isLeaving else { return }
+    let emptied = progress.relieved.filter { $0.value == .audience }.map(\.key)
+    guard progress.isDone, !audiences.isEmpty || !emptied.isEmpty || progress.isStale || isLeaving else { return }
     try await metadata.transaction { metadata in
       var requests: [JobRequest] = []
       let roles = try await metadata.lane(.roles, of: connection.id).id
-      for role in try await metadata.obsoleteAudiences(among: audiences) {
+      let obsolete = try await metadata.obsoleteAudiences(
+        of: connection.id, among: audiences, roles: emptied)
+      for role in obsolete {
         requests.append(JobRequest(lane: roles, kind: .revoke, jobClass: .bulk, scope: .retirement(role)))
       }
       if progress.isStale {
@@ -216,14 +219,16 @@ struct MovedNames: Error, CustomStringConvertible {
 }
 
 extension MetadataSession {
-  /// Roles of the audiences that have neither members nor data sources left.
-  func obsoleteAudiences(among ids: [Int64]) async throws -> [String] {
+  /// Roles of those of the audiences that do without one, or have neither members nor data sources left.
+  func obsoleteAudiences(of connectionID: Int64, among ids: [Int64] = [], roles: [String]) async throws -> [String] {
     try await connection.query(
       """
       select role from audience a
-      where id = any ($1) and not exists (select from audience_member where audience_id = a.id)
-        and not exists (select from audience_securable where audience_id = a.id)
-      """, [.int8Array(ids)]
+      where connection_id = $1 and (id = any ($2) or role = any ($3))
+        and (form in ('direct', 'unplaced')
+          or not exists (select from audience_member where audience_id = a.id)
+            and not exists (select from audience_securable where audience_id = a.id))
+      """, [.int8(connectionID), .int8Array(ids), .textArray(roles)]
     ).rows.map { try $0.text("role") }
   }
 }

@@ -14,6 +14,8 @@ package struct Explanation: Sendable {
   package let desired: AccessLevel?
   package let verdicts: [PolicyVerdict]
   package let subscription: Subscription?
+  /// Policies that admit the user, but have no place within the connection's role budget: denied.
+  package let unplaced: [String]
   /// What the target's catalog allows; nil if it could not be asked.
   package let target: TargetAccess?
   /// Why the target could not be asked.
@@ -47,6 +49,9 @@ package struct Explainer: Sendable {
     var level: AccessLevel?
     var verdicts: [PolicyVerdict]
     var subscription: Subscription?
+    var unplaced: [String]
+    /// Whether the user's own role should hold something on it.
+    var isDirect: Bool
     var managed: Set<String>
   }
 
@@ -61,7 +66,8 @@ package struct Explainer: Sendable {
     }
     return Explanation(
       user: user, path: path, isEnabled: desired.securable.isEnabled, role: desired.role, desired: desired.level,
-      verdicts: desired.verdicts, subscription: desired.subscription, target: target, targetProblem: problem)
+      verdicts: desired.verdicts, subscription: desired.subscription, unplaced: desired.unplaced, target: target,
+      targetProblem: problem)
   }
 
   private func read(_ user: String, _ path: SecurablePath, _ metadata: MetadataSession) async throws -> Desired {
@@ -81,11 +87,13 @@ package struct Explainer: Sendable {
         [PolicyVerdict]()
       }
     let subscriptions = try await metadata.subscriptions(user: user, below: path)
+    let placement = try await metadata.placement(of: identity.id, on: securable.id)
     return Desired(
       connection: connection, securable: securable,
       role: try await metadata.userRoles(identities: [identity.id], connection: connection.id)[identity.id],
       level: subscriptions.filter { $0.barredBy == nil }.map(\.access).max(), verdicts: verdicts,
-      subscription: subscriptions.first { $0.origin == "manual" },
+      subscription: subscriptions.first { $0.origin == "manual" }, unplaced: placement.unplaced,
+      isDirect: placement.isDirect,
       managed: Set(try await metadata.managedRoles(of: connection.id).filter { $0.kind == .audience }.map(\.role)))
   }
 
@@ -116,7 +124,7 @@ package struct Explainer: Sendable {
     let residual = routes.filter { route in
       switch route.route {
       case "membership": !desired.managed.contains(route.via ?? "")
-      case "grant": desired.subscription == nil || desired.subscription?.barredBy != nil
+      case "grant": !desired.isDirect
       default: true
       }
     }

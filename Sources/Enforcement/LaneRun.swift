@@ -1,5 +1,6 @@
 import Logging
 import Metadata
+import Metrics
 import Platform
 import Postgres
 
@@ -181,14 +182,19 @@ package struct LaneRun: Sendable {
     struct Summary: Encodable {
       var audiences: Int
       var changed: Int
+      /// Denied, because there is no place for it: the policies that ask for it.
+      var unplaced: [[String]]?
       var submitted: [String]
     }
     let outcome = try await metadata.transaction {
       try await Evaluation.run(open.connection.id, parent: jobs.first?.id, in: $0)
     }
+    Gauge(label: MetricName.rolesUnplaced, dimensions: [("connection", open.connection.name)])
+      .record(outcome.unplaced.count)
     let result = ResultText.json(
       Summary(
-        audiences: outcome.audiences, changed: outcome.changedPlaces, submitted: outcome.jobs.map { "\($0.id)" }))
+        audiences: outcome.audiences, changed: outcome.changedPlaces,
+        unplaced: outcome.unplaced.isEmpty ? nil : outcome.unplaced, submitted: outcome.jobs.map { "\($0.id)" }))
     return jobs.map { JobResult(id: $0.id, outcome: .completed, result: result) }
   }
 

@@ -9,11 +9,10 @@ extension RolesRun {
   /// run that takes the last grant away submits this again.
   func retire(_ role: String, _ outcome: inout RolesOutcome, in session: PostgresConnection) async throws {
     let isWanted = try await metadata.read { metadata in
-      let rows = try await metadata.connection.query(
-        "select id from audience where connection_id = $1 and role = $2", [.int8(connection.id), .text(role)]
-      ).rows
-      let obsolete = try await metadata.obsoleteAudiences(among: try rows.map { try $0.int("id") })
-      return !rows.isEmpty && obsolete.isEmpty
+      let known = try await metadata.connection.query(
+        "select from audience where connection_id = $1 and role = $2", [.int8(connection.id), .text(role)])
+      let obsolete = try await metadata.obsoleteAudiences(of: connection.id, roles: [role])
+      return !known.rows.isEmpty && obsolete.isEmpty
     }
     if !isWanted { try await drop(role, &outcome, in: session) }
   }

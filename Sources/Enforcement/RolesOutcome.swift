@@ -10,6 +10,8 @@ struct RolesOutcome: Sendable {
   let invalidMembers: [RoleName: [String: String]]
   /// By audience and member.
   var failures: [RoleName: [RoleName: Failure]] = [:]
+  /// By audience, as read back.
+  var members: [RoleName: Set<RoleName>] = [:]
   var statements: [String] = []
   var dropped: [String] = []
   /// Roles that could not be dropped, with the reason.
@@ -70,6 +72,14 @@ struct RolesOutcome: Sendable {
         }
       }
     }
+  }
+
+  /// Who is a member of an audience, and who cannot be one, because no role can have the name, or none could be made:
+  /// such a user has no grants either.
+  func joined(_ audience: String) -> [String] {
+    // best effort: an audience whose name no role can have, or somebody else's role has, is joined by nobody
+    guard let role = try? RoleName(audience), roleFailures[role] == nil else { return [] }
+    return (members[role] ?? []).map(\.value) + (invalidMembers[role] ?? [:]).keys + roleFailures.keys.map(\.value)
   }
 
   /// A role that cannot be a member fails the jobs of its own audiences only.

@@ -16,6 +16,7 @@ struct RolesRun: Sendable {
       return try await reconcile(jobs, in: session)
     }
     try await recordCommitted(outcome, jobs)
+    try await finishJoining(outcome)
     let isLeaving = jobs.contains { $0.scope.subject == .leave }
     let leaving = isLeaving ? try await finishLeaving(outcome) : .done
     return jobs.map { job in
@@ -142,6 +143,7 @@ struct RolesRun: Sendable {
     _ before: Memberships, _ outcome: inout RolesOutcome, in session: PostgresConnection
   ) async throws {
     let diff = before.diff
+    outcome.members = before.observed
     guard !diff.isEmpty else { return }
     let after = try await session.query(
       statement(
@@ -152,7 +154,19 @@ struct RolesRun: Sendable {
     for row in after.rows {
       members[try RoleName(try row.text("role")), default: []].insert(try RoleName(try row.text("member")))
     }
+    outcome.members = members
     outcome.verify(diff, after: members)
+  }
+
+  /// Once everybody who should be a member of an audience was read back as one, its members need no grants of their own.
+  private func finishJoining(_ outcome: RolesOutcome) async throws {
+    let joining = try await metadata.read { try await $0.joiningAudiences(of: connection.id) }
+    guard !joining.isEmpty else { return }
+    let pairs = joining.flatMap { role in outcome.joined(role).map { (role: role, member: $0) } }
+    try await metadata.transaction {
+      try await $0.finishJoining(
+        of: connection.id, roles: joining, audiences: pairs.map(\.role), members: pairs.map(\.member))
+    }
   }
 
   /// Audiences are noted when somebody becomes a member; users' roles when something is granted to them directly, or

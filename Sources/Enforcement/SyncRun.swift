@@ -117,6 +117,7 @@ struct SyncRun: Sendable {
     var requests = again.map {
       JobRequest(lane: lane.id, kind: .subscribe, jobClass: .interactive, scope: .securable($0), parent: job.id)
     }
+    requests += try await metadata.placeSubscriptions(on: again, isLoss: false, parent: job.id)
     requests += try await metadata.directlyGranted(among: changes.dropped).map {
       JobRequest(lane: lane.id, kind: .revoke, jobClass: .revoke, scope: .securable($0), parent: job.id)
     }

@@ -10,9 +10,12 @@ package struct AudienceDraft: Sendable {
   package let policies: [String]
   package let members: [Int64]
   package let securables: [Int64]
+  /// As chosen. One that is to have a role and has none is stored as `joining`, if its members hold grants meanwhile.
+  package let form: AccessForm
 
   package init(
-    key: String, access: AccessLevel, condition: String, policies: [String], members: [Int64], securables: [Int64]
+    key: String, access: AccessLevel, condition: String, policies: [String], members: [Int64], securables: [Int64],
+    form: AccessForm = .audience
   ) {
     self.key = key
     self.access = access
@@ -20,93 +23,165 @@ package struct AudienceDraft: Sendable {
     self.policies = policies
     self.members = members
     self.securables = securables
+    self.form = form
   }
 }
 
-/// What storing audiences changed: which of them, where, and whether somebody lost something.
-package struct AudienceChanges: Sendable, Equatable {
-  package struct Place: Sendable, Hashable {
-    package let audience: Int64
-    /// The database, or nil for the audience's members.
-    package let database: Int64?
+/// A draft with its place in the store.
+private struct PlacedDraft {
+  let draft: AudienceDraft
+  let role: String
+  let form: AccessForm
+
+  var standing: AudienceStanding {
+    AudienceStanding(form: form, members: Set(draft.members), tables: Set(draft.securables))
   }
-
-  /// True where something was taken away.
-  package var places: [Place: Bool] = [:]
-  /// Audiences that no policy asks for any more, by id, with their roles.
-  package var obsolete: [Int64: String] = [:]
-
-  package init() {}
 }
 
 extension MetadataSession {
-  /// Replaces the audiences of a connection by the drafts, and says what that changed.
+  /// Replaces the audiences of a connection that policies ask for by the drafts, and says what that changed.
   ///
   /// Runs in a transaction; one evaluation of a connection at a time, because the second waits for the first here.
   package func replaceAudiences(of connectionID: Int64, by drafts: [AudienceDraft]) async throws -> AudienceChanges {
     try await lock(connection: connectionID)
-    let ids = try await upsertAudiences(of: connectionID, drafts)
-    var changes = AudienceChanges()
-    var (audiences, members): ([Int64], [Int64]) = ([], [])
-    var (owners, securables): ([Int64], [Int64]) = ([], [])
-    for (draft, id) in zip(drafts, ids) {
-      audiences += Array(repeating: id, count: draft.members.count)
-      members += draft.members
-      owners += Array(repeating: id, count: draft.securables.count)
-      securables += draft.securables
+    let known = try await knownAudiences(of: connectionID)
+    let names = try await roleNames(of: connectionID, drafts.map { ($0.key, $0.access) })
+    let placed = zip(drafts, names).map { draft, role in
+      PlacedDraft(draft: draft, role: role, form: Self.stored(draft.form, after: known[role]?.form))
     }
-    try await note(
-      &changes, statement(PackageResources.replace_audience_members_sql),
-      [.int8(connectionID), .int8Array(audiences), .int8Array(members)])
-    try await note(
-      &changes, statement(PackageResources.replace_audience_securables_sql),
-      [.int8(connectionID), .int8Array(owners), .int8Array(securables)])
-    for row in try await connection.query(
-      "select id, role from audience where connection_id = $1 and not id = any ($2)",
-      [.int8(connectionID), .int8Array(ids)]
-    ).rows {
-      changes.obsolete[try row.int("id")] = try row.text("role")
+    let wanted = Dictionary(placed.map { ($0.role, $0) }) { first, _ in first }
+    // Those of which members hold grants of their own, now or then, and those that change their form.
+    let moving = known.filter { role, audience in
+      AudienceStanding(form: audience.form).isHeldDirectly || wanted[role].map { $0.form != audience.form } ?? false
+    }
+    let before = try await standings(of: moving)
+    let ids = try await upsert(placed, of: connectionID)
+    var (changes, isMoving) = (AudienceChanges(), Set<Int64>())
+    var steps: [(id: Int64, before: AudienceStanding?, after: AudienceStanding)] = []
+    for (role, standing) in before {
+      guard let id = known[role]?.id else { continue }
+      steps.append((id, standing, wanted[role]?.standing ?? AudienceStanding(form: standing.form)))
+    }
+    for (item, id) in zip(placed, ids) where known[item.role] == nil && item.form != .audience {
+      steps.append((id, nil, item.standing))
+    }
+    isMoving.formUnion(steps.map(\.id))
+    try await replaceContents(of: connectionID, zip(placed, ids).map { ($0, $1) }, &changes, except: isMoving)
+    let databases = try await databases(of: Set(steps.flatMap { ($0.before?.tables ?? []).union($0.after.tables) }))
+    for step in steps { changes.note(step.id, from: step.before, to: step.after, databases: databases) }
+    for (role, audience) in known {
+      let form = wanted[role]?.form
+      if form == nil || audience.form.hasRole && form?.hasRole == false { changes.obsolete[audience.id] = role }
     }
     return changes
   }
 
-  private func upsertAudiences(of connectionID: Int64, _ drafts: [AudienceDraft]) async throws -> [Int64] {
-    let installation = try await installation()
-    let roles = drafts.map { draft in
-      "sluice_\(draft.access == .write ? "w" : "r")_\(ShortHash.base32(of: "\(installation)/\(connectionID)/\(draft.key)"))"
+  /// What held grants directly goes on doing so until the role can take over.
+  private static func stored(_ form: AccessForm, after present: AccessForm?) -> AccessForm {
+    form == .audience && (present == .direct || present == .joining) ? .joining : form
+  }
+
+  /// Those that policies ask for, by role.
+  private func knownAudiences(of connectionID: Int64) async throws -> [String: (id: Int64, form: AccessForm)] {
+    let rows = try await connection.query(
+      "select id, role, form from audience where connection_id = $1 and securable_id is null", [.int8(connectionID)]
+    ).rows
+    return try Dictionary(
+      uniqueKeysWithValues: rows.map { row in
+        guard let form = AccessForm(rawValue: try row.text("form")) else {
+          throw MetadataError(.corrupt, "audience \(try row.text("role")) was written by another version")
+        }
+        return (try row.text("role"), (try row.int("id"), form))
+      })
+  }
+
+  private func standings(
+    of audiences: [String: (id: Int64, form: AccessForm)]
+  ) async throws -> [String: AudienceStanding] {
+    guard !audiences.isEmpty else { return [:] }
+    let rows = try await connection.query(
+      """
+      select a.role, array(select identity_id from audience_member where audience_id = a.id) as members,
+        array(select securable_id from audience_securable where audience_id = a.id) as tables
+      from audience a where a.id = any ($1)
+      """, [.int8Array(audiences.values.map(\.id))]
+    ).rows
+    var standings: [String: AudienceStanding] = [:]
+    for row in rows {
+      let role = try row.text("role")
+      standings[role] = AudienceStanding(
+        form: audiences[role]?.form ?? .audience, members: Set(try row.intArray("members")),
+        tables: Set(try row.intArray("tables")))
     }
+    return standings
+  }
+
+  /// The databases of data sources.
+  package func databases(of securables: Set<Int64>) async throws -> [Int64: Int64] {
+    guard !securables.isEmpty else { return [:] }
+    let rows = try await connection.query(
+      "select id, database_id from securable where id = any ($1) and database_id is not null",
+      [.int8Array(Array(securables))]
+    ).rows
+    return try Dictionary(uniqueKeysWithValues: rows.map { (try $0.int("id"), try $0.int("database_id")) })
+  }
+
+  /// The names of audiences' roles: they tell the access, and nothing else that could change.
+  func roleNames(of connectionID: Int64, _ audiences: [(key: String, access: AccessLevel)]) async throws -> [String] {
+    let installation = try await installation()
+    return audiences.map { key, access in
+      "sluice_\(access == .write ? "w" : "r")_\(ShortHash.base32(of: "\(installation)/\(connectionID)/\(key)"))"
+    }
+  }
+
+  private func upsert(_ placed: [PlacedDraft], of connectionID: Int64) async throws -> [Int64] {
+    let drafts = placed.map(\.draft)
     let rows = try await connection.query(
       statement(PackageResources.upsert_audiences_sql),
       [
         .int8(connectionID), .textArray(drafts.map(\.key)), .textArray(drafts.map(\.access.rawValue)),
-        .textArray(drafts.map(\.condition)), .textArray(roles),
-        .textArray(drafts.map { $0.policies.joined(separator: "\u{1f}") }),
+        .textArray(drafts.map(\.condition)), .textArray(placed.map(\.role)),
+        .textArray(drafts.map { $0.policies.joined(separator: "\u{1f}") }), .textArray(placed.map(\.form.rawValue)),
       ]
     ).rows
     var byRole: [String: Int64] = [:]
     for row in rows { byRole[try row.text("role")] = try row.int("id") }
-    return try roles.map { role in
-      guard let id = byRole[role] else { throw MetadataError(.corrupt, "audience \(role) was not stored") }
+    return try placed.map { item in
+      guard let id = byRole[item.role] else { throw MetadataError(.corrupt, "audience \(item.role) was not stored") }
       return id
     }
   }
 
-  private func note(_ changes: inout AudienceChanges, _ sql: String, _ parameters: [PostgresValue]) async throws {
-    for row in try await connection.query(sql, parameters).rows {
-      let place = AudienceChanges.Place(
-        audience: try row.int("audience_id"), database: try row.optionalInt("database_id"))
-      let isLoss = try row.bool("is_loss")
-      changes.places[place] = changes.places[place, default: false] || isLoss
+  /// Stores members and data sources, and notes what that changed, but of those that are moving.
+  private func replaceContents(
+    of connectionID: Int64, _ placed: [(PlacedDraft, Int64)], _ changes: inout AudienceChanges,
+    except moving: Set<Int64>
+  ) async throws {
+    for (sql, contents) in [
+      (PackageResources.replace_audience_members_sql, \AudienceDraft.members),
+      (PackageResources.replace_audience_securables_sql, \AudienceDraft.securables),
+    ] {
+      let owners = placed.flatMap { item, id in Array(repeating: id, count: item.draft[keyPath: contents].count) }
+      let rows = try await connection.query(
+        statement(sql),
+        [.int8(connectionID), .int8Array(owners), .int8Array(placed.flatMap { $0.0.draft[keyPath: contents] })]
+      ).rows
+      for row in rows where !moving.contains(try row.int("audience_id")) {
+        let place = AudienceChanges.Place(
+          audience: try row.int("audience_id"), database: try row.optionalInt("database_id"))
+        changes.note(place, isLoss: try row.bool("is_loss"))
+      }
     }
   }
 
-  /// Forgets an audience whose role is gone from the target, unless an evaluation has asked for it again meanwhile.
+  /// Forgets an audience whose role is gone from the target, unless it is asked for again meanwhile.
   package func removeAudience(role: String, of connectionID: Int64) async throws {
     _ = try await connection.query(
       """
       delete from audience a where connection_id = $1 and role = $2
-        and not exists (select from audience_member where audience_id = a.id)
-        and not exists (select from audience_securable where audience_id = a.id)
+        and (securable_id is not null and form = 'direct'
+          or not exists (select from audience_member where audience_id = a.id)
+            and not exists (select from audience_securable where audience_id = a.id))
       """, [.int8(connectionID), .text(role)])
   }
 }

@@ -27,6 +27,8 @@ package struct Connection: Sendable, Equatable {
   package var syncEverySeconds: Int64 = 3600
   package var enablesNewDataSources = true
   package var defaultPolicy = "none"
+  /// Roles that Sluice may have in the instance: those of audiences, and those that it makes for users.
+  package var roleBudget: Int
   package var state: State = .active
   package var stateReason: String?
   /// RFC 3339, UTC.
@@ -40,7 +42,14 @@ package struct Connection: Sendable, Equatable {
     self.host = host
     self.database = database
     self.username = username
+    roleBudget = Self.defaultRoleBudget(of: kind)
   }
+
+  /// The most that a budget of roles can be.
+  package static let maximumRoleBudget = 100_000
+
+  /// A Lakebase branch allows 500 roles, those of people and of Databricks among them (LAKEBASE.md).
+  private static func defaultRoleBudget(of kind: Kind) -> Int { kind == .lakebase ? 400 : 10_000 }
 
   /// Words that a connection cannot be called (IMMUTA.md A1-5: they are parts of addresses there).
   package static let reservedNames: Set<String> = [

@@ -16,11 +16,13 @@ extension MetadataSession {
   private func submitUpdate(from before: Connection, to after: Connection) async throws -> [SubmittedJob] {
     guard ![.inactive, .deleting, .deleted].contains(before.state) else { return [] }
     if !before.isSamePlace(as: after) { return try await submitReturn(to: after.id) }
-    guard before.enablesNewDataSources != after.enablesNewDataSources else { return [] }
-    let pairs = try await subscribedPairs(of: after.id)
-    try await barByGuardrails(identities: pairs.identities, securables: pairs.securables)
     let evaluation = JobRequest(
       lane: try await lane(.governance, of: after.id).id, kind: .evaluate, jobClass: .interactive, scope: .governance)
+    guard before.enablesNewDataSources != after.enablesNewDataSources else {
+      return before.roleBudget == after.roleBudget ? [] : try await submit([evaluation])
+    }
+    let pairs = try await subscribedPairs(of: after.id)
+    try await barByGuardrails(identities: pairs.identities, securables: pairs.securables)
     return try await submit(
       try await comparisons(of: after.id, isLoss: !after.enablesNewDataSources) + [evaluation])
   }
@@ -40,7 +42,7 @@ extension MetadataSession {
         .text(changed.database), .text(changed.username), .text(changed.tls.rawValue),
         .optional(changed.workspaceURL), .optional(instanceName), .optional(endpoint),
         .int8(changed.syncEverySeconds), .text(changed.enablesNewDataSources ? "enabled" : "disabled"),
-        .text(changed.defaultPolicy),
+        .text(changed.defaultPolicy), .int8(Int64(changed.roleBudget)),
       ])
   }
 

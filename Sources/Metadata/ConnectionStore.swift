@@ -5,7 +5,7 @@ import Postgres
 extension MetadataSession {
   private static let columns = """
     id, name, kind, host, host_address, port, database, username, tls, workspace_url, instance_name, endpoint, \
-    extract(epoch from sync_every)::bigint as sync_every, new_data_sources, default_policy, state, state_reason, \
+    extract(epoch from sync_every)::bigint as sync_every, new_data_sources, default_policy, role_budget, state, state_reason, \
     \(rfc3339("state_since")) as state_since, \(rfc3339("synced_at")) as synced_at, server_version
     """
 
@@ -45,7 +45,7 @@ extension MetadataSession {
       .int8(Int64(new.port)), .text(new.database), .text(new.username), .text(new.tls.rawValue),
       .optional(new.workspaceURL), .optional(instanceName), .optional(endpoint), .bytea(sealed),
       .int8(new.syncEverySeconds), .text(new.enablesNewDataSources ? "enabled" : "disabled"),
-      .text(new.defaultPolicy), .optional(new.serverVersion.map(Int64.init)),
+      .text(new.defaultPolicy), .optional(new.serverVersion.map(Int64.init)), .int8(Int64(new.roleBudget)),
     ]
   }
 
@@ -155,6 +155,7 @@ extension MetadataSession {
     connection.syncEverySeconds = try row.int("sync_every")
     connection.enablesNewDataSources = try row.text("new_data_sources") == "enabled"
     connection.defaultPolicy = try row.text("default_policy")
+    connection.roleBudget = Int(try row.int("role_budget"))
     connection.state = state
     connection.stateReason = try row.optionalText("state_reason")
     connection.stateSince = try row.text("state_since")

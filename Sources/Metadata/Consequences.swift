@@ -36,12 +36,14 @@ extension MetadataSession {
     let sources = try await dataSources(below: securable.id)
     // Guardrails that came while they were disabled could not be decided then.
     try await barByGuardrails(on: sources.filter(\.isEnabled).map(\.id))
+    let joining = try await placeSubscriptions(
+      on: sources.map(\.id), isLoss: sources.contains { !$0.isEnabled })
     _ = try await submit(
       sources.map { source in
         JobRequest(
           lane: lane.id, kind: source.isEnabled ? .subscribe : .revoke,
           jobClass: source.isEnabled ? .bulk : .revoke, scope: .securable(source.id))
-      })
+      } + joining)
     try await submitEvaluations()
   }
 

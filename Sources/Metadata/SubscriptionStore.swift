@@ -55,8 +55,8 @@ extension MetadataSession {
     return nil
   }
 
-  /// Changes the desired state and submits the jobs, in the order of the requests. A later request for the same user
-  /// and data source wins over an earlier one.
+  /// Changes the desired state and submits the jobs, in the order of the requests, then those for the audiences of data
+  /// sources with very many subscribers. A later request for the same user and data source wins over an earlier one.
   package func apply(
     _ resolved: [ResolvedSubscription], jobClass: JobClass = .interactive, actor: String
   ) async throws -> [SubmittedJob] {
@@ -74,13 +74,16 @@ extension MetadataSession {
           path: $0.request.path.description, identity: $0.request.user,
           detail: $0.request.access.map { ["access": $0.rawValue] } ?? [:])
       })
+    let requests = resolved.map { item in
+      JobRequest(
+        lane: item.lane, kind: item.request.kind == .revoke ? .revoke : .subscribe,
+        jobClass: item.request.kind == .revoke ? .revoke : jobClass,
+        scope: .subscription(identity: item.identity, securable: item.securable))
+    }
+    let added = Set(wanted.filter { $0.request.kind == .subscribe }.map(\.securable))
+    let isLoss = wanted.contains { $0.request.kind == .revoke }
     return try await submit(
-      resolved.map { item in
-        JobRequest(
-          lane: item.lane, kind: item.request.kind == .revoke ? .revoke : .subscribe,
-          jobClass: item.request.kind == .revoke ? .revoke : jobClass,
-          scope: .subscription(identity: item.identity, securable: item.securable))
-      })
+      requests + placeSubscriptions(on: Array(Set(wanted.map(\.securable))), added: added, isLoss: isLoss))
   }
 
   private func store(_ items: [ResolvedSubscription]) async throws {
@@ -120,12 +123,13 @@ extension MetadataSession {
     let rows = try await connection.query(
       statement(PackageResources.expire_subscriptions_sql), [.int8(Int64(limit))]
     ).rows
-    _ = try await submit(
-      rows.map { row in
-        JobRequest(
-          lane: try row.int("lane_id"), kind: .revoke, jobClass: .revoke,
-          scope: .subscription(identity: try row.int("identity_id"), securable: try row.int("securable_id")))
-      })
+    let requests = try rows.map { row in
+      JobRequest(
+        lane: try row.int("lane_id"), kind: .revoke, jobClass: .revoke,
+        scope: .subscription(identity: try row.int("identity_id"), securable: try row.int("securable_id")))
+    }
+    let securables = Set(try rows.map { try $0.int("securable_id") })
+    _ = try await submit(requests + placeSubscriptions(on: Array(securables), isLoss: true))
     try await audit(
       rows.map { row in
         AuditEntry(

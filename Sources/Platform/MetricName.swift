@@ -22,6 +22,9 @@ package enum MetricName {
   package static let probes = "sluice_instance_probes_total"
   /// Dead letters deleted because nobody decided about them for too long.
   package static let deadPruned = "sluice_dead_letters_pruned_total"
+  /// Audiences for which a connection's role budget has no place, so that their members are denied; dimension
+  /// `connection`.
+  package static let rolesUnplaced = "sluice_roles_unplaced"
   /// Questions to the APIs of instances that failed, or were not answered in time.
   package static let questionsFailed = "sluice_instance_questions_failed_total"
   /// Transactions that grant or revoke in targets; dimension `outcome`: `committed`, or `repeated` with less in them, because

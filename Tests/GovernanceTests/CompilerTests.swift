@@ -46,6 +46,42 @@ import Testing
     #expect(audiences.first?.policies == ["one", "two"])
   }
 
+  /// Each table is under about a dozen of them, hardly two under the same dozen.
+  @Test func policiesThatOverlapMakeNoAudienceForEachCombination() throws {
+    var policies = try (0..<50).map { number in
+      SubscriptionPolicy(
+        name: "p\(number)", effect: .grant, access: .read,
+        target: PolicyTarget(table: [try Glob("*\(number % 10)*"), try Glob("*\(number / 10)\(number % 7)*")]),
+        condition: try Condition.parse("'g\(number)' in user.groups"))
+    }
+    for schema in ["a", "b"] {
+      policies.append(
+        try Self.policy("guard-\(schema)", "'\(schema)' in user.groups", effect: .guardrail, schema: schema))
+    }
+    let tables = (1...2_000).map { Self.table($0, schema: ["a", "b", "c"][Int($0) % 3]) }
+    let users = (1...50).map { Self.user($0, groups: ["g\($0)", "g\($0 / 2)", $0 % 2 == 0 ? "a" : "b"]) }
+    let compiler = Compiler(policies: policies, now: Self.now)
+    let audiences = compiler.compile(tables: tables, users: users)
+    #expect(audiences.count <= 50 * 3)
+    #expect(audiences.allSatisfy { $0.policies.count { $0.hasPrefix("p") } == 1 })
+    for table in tables[..<50] {
+      let admitted = Set(audiences.filter { $0.tables.contains(table.id) }.flatMap(\.members))
+      #expect(admitted == Set(users.filter { compiler.admits($0, table, access: .read) }.map(\.id)))
+    }
+  }
+
+  @Test func aTableUnderVeryManyPoliciesListsOneAudience() throws {
+    let policies = try (0...PolicyFolding.mostTerms).map { try Self.policy("p\($0)", "'g\($0)' in user.groups") }
+    let few = Compiler(policies: policies.dropLast(), now: Self.now)
+    let many = Compiler(policies: policies, now: Self.now)
+    let table = Self.table(1, schema: "s")
+    let users = (0...PolicyFolding.mostTerms).map { Self.user(Int64($0), groups: ["g\($0)"]) }
+    #expect(few.compile(tables: [table], users: users).count == PolicyFolding.mostTerms)
+    let audiences = many.compile(tables: [table], users: users)
+    #expect(audiences.map(\.members) == [users.map(\.id)])
+    #expect(audiences.first?.policies == policies.map(\.name).sorted())
+  }
+
   @Test func aGuardrailRestrictsWhoeverIsAdmitted() throws {
     let policies = [
       try Self.policy("admit", "'a' in user.groups"),

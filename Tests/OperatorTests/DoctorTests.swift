@@ -188,6 +188,16 @@ struct DoctorTests {
     }
   }
 
+  @Test func policiesThatDoNotFitTheRoleBudget() async throws {
+    try await Self.expect("warning", "role budgets", "1 audience does not fit the role budget of prod") {
+      try await $0.execute(
+        """
+        insert into audience (connection_id, key, access, condition, role, policies, form)
+        select id, 'k', 'read', 'true', 'r', '{p}', 'unplaced' from connection
+        """)
+    }
+  }
+
   @Test func pauses() async throws {
     try await Self.expect("warning", "pauses", "the whole queue is paused since") {
       _ = try await $0.sluice("queue", "pause")

@@ -163,9 +163,12 @@ extension Installation {
     for jobClass in JobClass.allCases {
       var round = OutboxRound()
       repeat {
-        let state = try await metadata.read { try await $0.queueState() }
-        _ = try await metadata.handOver(jobClass, in: state, round: &round, limit: 1000) { jobs in
-          _ = try await queue.enqueue(jobs.map(QueuedJob.init), epoch: Self.epoch)
+        round = try await metadata.read { [round] session in
+          var round = round
+          _ = try await session.handOver(jobClass, in: session.queueState(), round: &round, limit: 1000) { jobs in
+            _ = try await queue.enqueue(jobs.map(QueuedJob.init), epoch: Self.epoch)
+          }
+          return round
         }
       } while round.hasMore
     }

@@ -104,41 +104,6 @@ struct LedgerClient: Ledger {
       return areFull ? connections.subtracting(known) : connections.intersection(known)
     }
   }
-
-  func handOver(
-    _ jobClass: JobClass, in state: QueueState, round: inout OutboxRound, limit: Int,
-    _ enqueue: @Sendable ([OutboxJob]) async throws -> Void
-  ) async throws -> Int {
-    let before = round
-    let (holder, taken) = try await call("outbox \(jobClass)") { () -> (Int?, LedgerModel.Taken) in
-      let full = jobClass == .revoke ? [] : state.fullConnections
-      let taken = ledger.model.takeOutbox(
-        jobClass, epoch: state.epoch, round: before, limit: limit, without: full, now: ledger.milliseconds)
-      guard ledger.outboxHolder == nil else { return (nil, taken) }
-      ledger.lastOutboxHolder += 1
-      let holder = ledger.lastOutboxHolder
-      ledger.outboxHolder = holder
-      // Nobody may ever hear of it.
-      ledger.world.after(.seconds(10)) { if ledger.outboxHolder == holder { ledger.outboxHolder = nil } }
-      return (holder, taken)
-    }
-    guard let holder else { return 0 }
-    // The lock ends with the transaction, however that ends.
-    let end: @Sendable () -> Void = { if ledger.outboxHolder == holder { ledger.outboxHolder = nil } }
-    let forget = process.hold(end)
-    defer {
-      forget()
-      end()
-    }
-    if !taken.jobs.isEmpty { try await enqueue(taken.jobs) }
-    try await call("told of \(taken.jobs.map(\.id)) in \(state.epoch)") {
-      guard ledger.outboxHolder == holder else { throw LedgerLost() }
-      ledger.model.commit(taken)
-      ledger.model.flush()
-    }
-    round = taken.round
-    return taken.jobs.count
-  }
 }
 
 // The leader's duties.

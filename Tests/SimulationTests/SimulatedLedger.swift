@@ -194,10 +194,12 @@ final class SimulatedLedgerSession: LedgerSession, @unchecked Sendable {
     (self.ledger, self.process, run) = (ledger, process, ledger.run)
   }
 
-  private func call<Value: Sendable>(_ what: String, _ effect: @escaping @Sendable () -> Value) async throws -> Value {
+  private func call<Value: Sendable>(
+    _ what: String, _ effect: @escaping @Sendable () throws -> Value
+  ) async throws -> Value {
     try await ledger.call(what, from: process, lost: LedgerLost() as any Error, cancelled: CancellationError()) {
       guard self.isOpen, self.ledger.run == self.run else { throw LedgerLost() }
-      return effect()
+      return try effect()
     }
   }
 
@@ -214,6 +216,41 @@ final class SimulatedLedgerSession: LedgerSession, @unchecked Sendable {
   }
 
   func queueState() async throws -> QueueState { try await call("queue state") { self.ledger.queueState } }
+
+  func handOver(
+    _ jobClass: JobClass, in state: QueueState, round: inout OutboxRound, limit: Int,
+    _ enqueue: @Sendable ([OutboxJob]) async throws -> Void
+  ) async throws -> Int {
+    let (ledger, before) = (ledger, round)
+    let (holder, taken) = try await call("outbox \(jobClass)") { () -> (Int?, LedgerModel.Taken) in
+      let full = jobClass == .revoke ? [] : state.fullConnections
+      let taken = ledger.model.takeOutbox(
+        jobClass, epoch: state.epoch, round: before, limit: limit, without: full, now: ledger.milliseconds)
+      guard ledger.outboxHolder == nil else { return (nil, taken) }
+      ledger.lastOutboxHolder += 1
+      let holder = ledger.lastOutboxHolder
+      ledger.outboxHolder = holder
+      // Nobody may ever hear of it.
+      ledger.world.after(.seconds(10)) { if ledger.outboxHolder == holder { ledger.outboxHolder = nil } }
+      return (holder, taken)
+    }
+    guard let holder else { return 0 }
+    // The lock ends with the transaction, however that ends.
+    let end: @Sendable () -> Void = { if ledger.outboxHolder == holder { ledger.outboxHolder = nil } }
+    let forget = process.hold(end)
+    defer {
+      forget()
+      end()
+    }
+    if !taken.jobs.isEmpty { try await enqueue(taken.jobs) }
+    try await call("told of \(taken.jobs.map(\.id)) in \(state.epoch)") {
+      guard ledger.outboxHolder == holder else { throw LedgerLost() }
+      ledger.model.commit(taken)
+      ledger.model.flush()
+    }
+    round = taken.round
+    return taken.jobs.count
+  }
 
   func tryToLead() async throws -> Bool { try await call("lead") { self.ledger.lead(self) } }
   func tryToKeepQueue() async throws -> Bool { try await call("keep the queue") { self.ledger.keepQueue(self) } }

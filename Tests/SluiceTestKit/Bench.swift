@@ -219,14 +219,15 @@ extension TestTarget {
 
 // Policies, and what the ledger and the trail say.
 extension Bench {
-  /// Stores a policy on a schema of the connection.
+  /// Stores a policy on a schema of the connection, or on some of its tables.
   package func applyPolicy(
-    _ name: String, _ condition: String, schema: String, access: AccessLevel = .read,
+    _ name: String, _ condition: String, schema: String, table: String = "*", access: AccessLevel = .read,
     effect: SubscriptionPolicy.Effect = .grant
   ) async throws {
+    let target = PolicyTarget(
+      connection: [try Glob(connection.name)], schema: [try Glob(schema)], table: [try Glob(table)])
     let policy = SubscriptionPolicy(
-      name: name, effect: effect, access: access,
-      target: PolicyTarget(connection: [try Glob(connection.name)], schema: [try Glob(schema)]),
+      name: name, effect: effect, access: access, target: target,
       condition: try Condition.parse(condition))
     _ = try await metadata.transaction { try await $0.apply(policy) }
   }

@@ -23,6 +23,8 @@ package struct TestTarget: Sendable {
   package let database: String
   package let otherDatabase: String
 
+  private static let dropsAtOnce = 500
+
   package static func make(on server: TestServer? = nil, rights: Rights = .own) async throws -> TestTarget {
     let server = if let server { server } else { try await TestServer.shared }
     let prefix = "t" + String(UInt32.random(in: 0 ... .max), radix: 36)
@@ -63,8 +65,12 @@ package struct TestTarget: Sendable {
         select from pg_auth_members m where m.roleid = r.oid and m.member = '\(manager)'::regrole and m.admin_option)
       order by rolname = '\(manager)'
       """, [.textArray(made)], in: "postgres")
-    for row in roles {
-      try await server.execute("drop role \(try PostgresIdentifier(try row.text("rolname")).quoted)")
+    // In parts, because each holds locks until its end.
+    for start in stride(from: 0, to: roles.count, by: Self.dropsAtOnce) {
+      let names = try roles[start..<min(start + Self.dropsAtOnce, roles.count)].map { row in
+        try PostgresIdentifier(try row.text("rolname")).quoted
+      }
+      try await server.execute("drop role " + names.joined(separator: ", "))
     }
   }
 

@@ -1,7 +1,9 @@
 /// Turns policies into audiences.
 ///
 /// A user may read or write a table if any grant policy of that level admits, and every guardrail that concerns the
-/// level does too. Write includes read by the privileges of its audience, not by membership in the read audience.
+/// level does too. Each grant policy has an audience of its own, and a table lists several: one for every combination
+/// of policies that meet on some table would be as many roles as there are combinations.
+/// Write includes read by the privileges of its audience, not by membership in the read audience.
 package struct Compiler: Sendable {
   /// Those that count, by name.
   package let policies: [SubscriptionPolicy]
@@ -49,23 +51,28 @@ package struct Compiler: Sendable {
 
   private struct Merged {
     let condition: Condition
-    var policies: Set<String>
-    var tables: [SecurableID]
+    var policies: Set<String> = []
+    var tables: Set<SecurableID> = []
   }
 
+  /// Different policies may come to the same term, for some tables or for all.
   private func merge(_ tables: [TableFacts]) -> [AudienceKey: Merged] {
     var folding = PolicyFolding(policies)
-    var audiences: [AudienceKey: Merged] = [:]
+    var opened: [Int: [SecurableID]] = [:]
     for table in tables {
       let matching = policies.indices.filter { policies[$0].target.matches(table) }
       for access in AccessLevel.allCases {
-        let concerned = matching.filter { policies[$0].concerns(access) }
-        guard let (condition, sources) = folding.condition(of: concerned, for: table), !condition.admitsNobody
-        else { continue }
-        let key = AudienceKey(access: access, condition: condition.canonical)
-        audiences[key, default: Merged(condition: condition, policies: [], tables: [])].tables.append(table.id)
-        audiences[key]?.policies.formUnion(sources)
+        for term in folding.terms(of: matching.filter { policies[$0].concerns(access) }, for: table) {
+          opened[term, default: []].append(table.id)
+        }
       }
+    }
+    var audiences: [AudienceKey: Merged] = [:]
+    for (number, tables) in opened where !folding.terms[number].condition.admitsNobody {
+      let term = folding.terms[number]
+      let key = AudienceKey(access: term.access, condition: term.condition.canonical)
+      audiences[key, default: Merged(condition: term.condition)].policies.formUnion(term.policies)
+      audiences[key]?.tables.formUnion(tables)
     }
     return audiences
   }

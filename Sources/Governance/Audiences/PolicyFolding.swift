@@ -1,5 +1,17 @@
-/// Puts the facts of tables into policies' conditions and merges them, doing each different piece of work once.
+/// Puts the facts of tables into policies' conditions, doing each different piece of work once.
 struct PolicyFolding {
+  /// What one grant policy comes to for a table, with every guardrail that concerns its access there.
+  struct Term {
+    let access: AccessLevel
+    let condition: Condition
+    /// By name.
+    let policies: [String]
+  }
+
+  /// A table lists at most this many audiences for an access: its access control list is rewritten by every grant, and
+  /// holds 500 entries in all. Beyond it the table's grant policies are one term.
+  static let mostTerms = 100
+
   private struct FoldKey: Hashable {
     let policy: Int
     let facts: [ConditionValue]
@@ -10,7 +22,9 @@ struct PolicyFolding {
   private let facts: [[TableFact]]
   private var foldNumbers: [FoldKey: Int] = [:]
   private var folds: [(policy: Int, condition: Condition)] = []
-  private var merged: [[Int]: Condition] = [:]
+  private var termNumbers: [[Int]: Int] = [:]
+  /// By number, as `terms(of:for:)` returns them.
+  private(set) var terms: [Term] = []
 
   init(_ policies: [SubscriptionPolicy]) {
     self.policies = policies
@@ -20,24 +34,28 @@ struct PolicyFolding {
     }
   }
 
-  /// The condition that those of the policies which match the table set together, and the names of those that can
-  /// admit; nil if none of them grants.
-  mutating func condition(
-    of matching: [Int], for table: TableFacts
-  ) -> (condition: Condition, policies: Set<String>)? {
-    let numbers = matching.map { fold($0, table) }.filter { number in
-      let fold = folds[number]
-      return policies[fold.policy].effect == .guardrail || !fold.condition.admitsNobody
-    }
-    let granting = numbers.filter { policies[folds[$0].policy].effect == .grant }
-    guard !granting.isEmpty else { return nil }
-    let names = Set(numbers.map { policies[folds[$0].policy].name })
-    if let known = merged[numbers] { return (known, names) }
-    let guarding = numbers.filter { policies[folds[$0].policy].effect == .guardrail }
+  /// The numbers of the terms that those of the policies which match the table and concern one access come to. Whoever
+  /// satisfies any of them is admitted: CEL's `(a || b) && g` is true for the same users as `a && g` or `b && g`.
+  mutating func terms(of matching: [Int], for table: TableFacts) -> [Int] {
+    let granting = matching.filter { policies[$0].effect == .grant }.map { fold($0, table) }
+      .filter { !folds[$0].condition.admitsNobody }
+    guard !granting.isEmpty else { return [] }
+    let guarding = matching.filter { policies[$0].effect == .guardrail }.map { fold($0, table) }
+    if granting.count > Self.mostTerms { return [term(granting, guarding)] }
+    return granting.map { term([$0], guarding) }
+  }
+
+  private mutating func term(_ granting: [Int], _ guarding: [Int]) -> Int {
+    let key = granting + guarding
+    if let number = termNumbers[key] { return number }
     let grant = Condition.any(of: granting.map { folds[$0].condition })
     let condition = Condition.all(of: [grant] + guarding.map { folds[$0].condition })
-    merged[numbers] = condition
-    return (condition, names)
+    terms.append(
+      Term(
+        access: policies[folds[granting[0]].policy].access, condition: condition,
+        policies: key.map { policies[folds[$0].policy].name }))
+    termNumbers[key] = terms.count - 1
+    return terms.count - 1
   }
 
   private mutating func fold(_ policy: Int, _ table: TableFacts) -> Int {

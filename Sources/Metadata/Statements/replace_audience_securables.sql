@@ -1,9 +1,9 @@
--- Makes ($2, $3) the data sources of the audiences of connection $1, and says where that changed something.
+-- Makes ($2, $3) the data sources of the audiences of connection $1 that policies ask for, and says where that changed something.
 with wanted as (
   select * from unnest($2::bigint[], $3::bigint[]) as w (audience_id, securable_id)
 ), removed as (
   delete from audience_securable x using audience a
-  where a.id = x.audience_id and a.connection_id = $1
+  where a.id = x.audience_id and a.connection_id = $1 and a.securable_id is null
     and not exists (select from wanted w where (w.audience_id, w.securable_id) = (x.audience_id, x.securable_id))
   returning x.audience_id, x.securable_id
 ), added as (

@@ -36,7 +36,7 @@ extension Explanation {
       "target_read": target.map { .bool($0.canRead) } ?? .null,
       "target_write": target.map { .bool($0.canWrite) } ?? .null, "target_problem": .optional(targetProblem),
       "subscription": subscription.map { .text(Self.summary(of: $0)) } ?? .null,
-      "policies": .list(verdicts.map { .record(Self.record(of: $0)) }),
+      "unplaced_policies": .texts(unplaced), "policies": .list(verdicts.map { .record(Self.record(of: $0)) }),
       "routes": .list((target?.routes ?? []).map { .record(Self.record(of: $0)) }),
       "residual_access": .list((target?.residual ?? []).map { .record(Self.record(of: $0)) }),
     ]

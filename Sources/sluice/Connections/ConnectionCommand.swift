@@ -38,7 +38,20 @@ struct ConnectionShow: AsyncParsableCommand {
 
   func run() async throws {
     try await common.settingOptions.withMetadata { metadata, _ in
-      try common.output.item(try await metadata.read { try await $0.connection(named: name) }.record)
+      let (target, unplaced) = try await metadata.read { session in
+        let target = try await session.connection(named: name)
+        return (target, try await session.unplacedAudiences(of: target.id))
+      }
+      var record = target.record
+      let audiences = unplaced.map { audience -> OutputValue in
+        let fields: OutputRecord = [
+          "policies": .texts(audience.policies), "access": .text(audience.access), "users": .count(audience.users),
+          "data_sources": .count(audience.tables),
+        ]
+        return .record(fields)
+      }
+      record.fields.append(.init(name: "unplaced_audiences", value: .list(audiences)))
+      try common.output.item(record)
     }
   }
 }

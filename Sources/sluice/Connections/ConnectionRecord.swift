@@ -10,7 +10,7 @@ extension Connection {
       "instance": .optional(instanceName), "endpoint": .optional(endpointName),
       "sync_every": .duration(.seconds(syncEverySeconds)),
       "new_data_sources": .text(enablesNewDataSources ? "enabled" : "disabled"),
-      "default_policy": .text(defaultPolicy), "synced_at": .optional(syncedAt),
+      "default_policy": .text(defaultPolicy), "role_budget": .count(roleBudget), "synced_at": .optional(syncedAt),
       "server_version": .optional(serverVersion.map(Int64.init)),
     ]
   }

@@ -25,11 +25,14 @@ struct ConnectionUpdate: AsyncParsableCommand {
   var syncEvery: Duration?
   @Option(help: "enabled or disabled.") var newDataSources: DataSourceSetting?
   @Option(help: "none or individually-selected.") var defaultPolicy: DefaultPolicy?
+  @Option(help: .init("Roles that Sluice may have in the instance, for audiences and users.", valueName: "count"))
+  var roleBudget: Int?
   @Flag(help: "Store it without trying it.") var force = false
   @OptionGroup var common: CommonOptions
 
   func validate() throws {
-    let isChange = touchesTarget || syncEvery != nil || newDataSources != nil || defaultPolicy != nil
+    let isChange =
+      touchesTarget || syncEvery != nil || newDataSources != nil || defaultPolicy != nil || roleBudget != nil
     if !isChange { throw ValidationError("Give at least one thing to change, such as --sync-every 30m.") }
     if user != nil && clientId != nil { throw ValidationError("Give one of --user and --client-id.") }
     if passwordFile != nil && clientSecretFile != nil {
@@ -37,6 +40,9 @@ struct ConnectionUpdate: AsyncParsableCommand {
     }
     if let port, !(1...65535).contains(port) { throw ValidationError("--port is 1 to 65535.") }
     if let syncEvery, syncEvery < .seconds(60) { throw ValidationError("--sync-every is at least 1m.") }
+    if let roleBudget, !(0...Connection.maximumRoleBudget).contains(roleBudget) {
+      throw ValidationError("--role-budget is 0 to \(Connection.maximumRoleBudget).")
+    }
   }
 
   func run() async throws {
@@ -112,6 +118,7 @@ struct ConnectionUpdate: AsyncParsableCommand {
     if let syncEvery { after.syncEverySeconds = syncEvery.components.seconds }
     if let newDataSources { after.enablesNewDataSources = newDataSources == .enabled }
     if let defaultPolicy { after.defaultPolicy = defaultPolicy.rawValue }
+    if let roleBudget { after.roleBudget = roleBudget }
     return after
   }
 }

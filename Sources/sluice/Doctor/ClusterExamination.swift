@@ -75,6 +75,18 @@ struct ClusterExamination {
         remedy: "see why with: sluice job list --lane \(oldest.lane.name), then: sluice job show ID")
   }
 
+  /// What does not fit is denied until it does.
+  static func roleBudgets(_ unplaced: [(connection: String, audiences: Int)]) -> Finding {
+    guard let first = unplaced.first else { return .ok("role budgets", "every audience has its place") }
+    let count = Counted.text(first.audiences, "audience does", "audiences do")
+    return .warning(
+      "role budgets",
+      "\(count) not fit the role budget of \(first.connection): what policies admit there is denied"
+        + (unplaced.count == 1 ? "" : "; so it is on \(unplaced.count - 1) more"),
+      remedy: "see which with: sluice connection show \(first.connection); "
+        + "then: sluice connection update \(first.connection) --role-budget N, or fewer policies")
+  }
+
   /// The queue's pause and those of lanes each stand until they are resumed.
   static func pauses(_ rules: StoredQueueRules) -> [Finding] {
     let queue = rules.pause.map {

@@ -34,7 +34,9 @@ struct Examination {
     "metadata version", "metadata role", "metadata durability", "metadata connections", "metadata transactions",
     "metadata autovacuum", "clock of metadata database",
   ]
-  private static let ledgerChecks = ["schedulers", "outbox", "dead letters", "oldest job", "pauses", "connections"]
+  private static let ledgerChecks = [
+    "schedulers", "outbox", "dead letters", "oldest job", "role budgets", "pauses", "connections",
+  ]
   private static let redisChecks = [
     "redis version", "redis role", "redis eviction", "redis memory", "redis persistence", "redis replicas",
     "redis latency", "clock of redis",
@@ -115,6 +117,7 @@ struct Examination {
           ClusterExamination.deadLetters(try await session.deadLetterCount()),
           ClusterExamination.oldestAge(
             try await session.backlog(limit: Self.laneLimit), try await session.connections(), rules),
+          ClusterExamination.roleBudgets(try await session.unplacedCounts()),
         ] + ClusterExamination.pauses(rules)
       }
     }

@@ -164,17 +164,17 @@ struct SubmitOne {
 
   func run() async throws {
     try await common.settingOptions.withMetadata { metadata, settings in
-      let job = try await metadata.transaction { session in
+      let jobs = try await metadata.transaction { session in
         let (resolved, faults) = try await session.resolve([request])
         if let fault = faults.values.first { throw fault }
-        guard let job = try await session.apply(resolved, actor: Operator.name).first else {
-          throw CommandFailure.refused("the request led to no job")
-        }
-        return job
+        return try await session.apply(resolved, actor: Operator.name)
       }
+      guard let job = jobs.first else { throw CommandFailure.refused("the request led to no job") }
       // A revoke is handed over however full the queue is.
       if request.kind != .revoke { job.warnIfQueueIsFull() }
-      try await waiting.conclude("job \(job.id)", job.record, jobs: [job.id], on: metadata, settings, common.output)
+      // Where very many are subscribed, another makes the user a member of their audience.
+      try await waiting.conclude(
+        "job \(job.id)", job.record, jobs: jobs.map(\.id), on: metadata, settings, common.output)
     }
   }
 }

@@ -61,7 +61,7 @@ struct LedgerReader: Sendable {
       """
       select i.name as user_name, s.database, s.name, d.access
       from desired_access d join data_source s on s.id = d.securable_id
-        left join audience_member m on m.audience_id = d.audience_id
+        left join desired_member m on m.audience_id = d.audience_id
         join identity i on i.id = coalesce(d.identity_id, m.identity_id)
       """
     ).rows
