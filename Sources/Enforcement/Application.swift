@@ -69,7 +69,7 @@ struct Application: Sendable {
       do {
         return try await run(rest)
       } catch let error as PostgresError {
-        let culprit = rest.startIndex + (try await index(ofCulprit: error))
+        let culprit = rest.startIndex + (try await index(ofCulprit: error, among: rest.count))
         // What came before it was undone with it.
         try await carryOut(rest[..<culprit])
         try await carryOut(rest[culprit], after: error)
@@ -94,8 +94,8 @@ struct Application: Sendable {
   ///
   /// - Throws: The error, if that is for the run to find out outside of this transaction: each half of a statement that
   ///   takes too long may take as long, and a full lock table is the whole transaction's.
-  private func index(ofCulprit error: PostgresError) async throws -> Int {
-    guard let index = error.statementIndex, await session.isInTransaction, error.code == .server,
+  private func index(ofCulprit error: PostgresError, among count: Int) async throws -> Int {
+    guard let index = error.statementIndex, 0..<count ~= index, await session.isInTransaction, error.code == .server,
       error.sqlState != .queryCanceled, !(SQLState.Class.insufficientResources ~= error.sqlState)
     else { throw error }
     return index
@@ -115,7 +115,7 @@ struct Application: Sendable {
 
   private mutating func again(_ work: Work, _ repetitions: Int) async throws {
     do { try await run([work]) } catch let error as PostgresError {
-      _ = try await index(ofCulprit: error)
+      _ = try await index(ofCulprit: error, among: 1)
       try await carryOut(work, after: error, repetitions: repetitions)
     }
   }

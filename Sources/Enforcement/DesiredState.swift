@@ -65,7 +65,7 @@ extension MetadataSession {
       statement(PackageResources.desired_accesses_sql),
       [
         .int8(database), .int8Array(securables), .bool(everything), .textArray(Array(roles)),
-        .int8Array(Array(whole)),
+        .int8Array(Array(whole)), .int8Array(everything ? [] : try await people(of: roles)),
       ]
     ).rows
     for row in rows {
@@ -86,6 +86,12 @@ extension MetadataSession {
     return state
   }
 
+  /// Whom these roles may belong to, on whatever connection.
+  private func people(of roles: Set<String>) async throws -> [Int64] {
+    try await connection.query(statement(PackageResources.role_people_sql), [.textArray(Array(roles))]).rows
+      .map { try $0.int("id") }
+  }
+
   /// What roles should have on the relations of a database, and where they were given something.
   func desiredRelations(
     connection id: Int64, database: Int64, roles: Set<String>, everything: Bool
@@ -93,7 +99,10 @@ extension MetadataSession {
     var (desired, given) = ([RoleHoldings.Holder: Set<Privilege>](), Set<RoleHoldings.Holder>())
     let rows = try await connection.query(
       statement(PackageResources.desired_relations_sql),
-      [.int8(id), .int8(database), .bool(everything), .textArray(Array(roles))]
+      [
+        .int8(id), .int8(database), .bool(everything), .textArray(Array(roles)),
+        .int8Array(everything ? [] : try await people(of: roles)),
+      ]
     ).rows
     for row in rows {
       let holder = RoleHoldings.Holder(
@@ -112,7 +121,8 @@ extension MetadataSession {
   func desiredSchemas(database: Int64, roles: Set<String>) async throws -> [String: Set<UInt32>] {
     var schemas: [String: Set<UInt32>] = [:]
     let rows = try await connection.query(
-      statement(PackageResources.desired_schemas_sql), [.int8(database), .textArray(Array(roles))]
+      statement(PackageResources.desired_schemas_sql),
+      [.int8(database), .textArray(Array(roles)), .int8Array(try await people(of: roles))]
     ).rows
     for row in rows {
       schemas[try row.text("role"), default: []].insert(UInt32(truncatingIfNeeded: try row.int("schema_oid")))

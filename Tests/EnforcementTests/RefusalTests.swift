@@ -96,6 +96,27 @@ struct RefusalTests {
     }
   }
 
+  /// The server then says that the tuple was concurrently updated; and the rest of a statement is not to blame.
+  @Test func whatCommitsWhileAGrantWaitsForItCostsTheJobNoAttempt() async throws {
+    try await Bench.run { bench in
+      let ana = try await bench.makeSales()
+      let other = try await bench.target.server.admin(bench.target.database)
+      try await other.execute("begin; set role \(bench.target.owner); grant select on sales.items to postgres")
+      let jobs = try await bench.subscribe(ana, to: ["sales.orders", "sales.items"])
+      async let results = bench.run(jobs.map(\.id), lane: jobs[0].lane)
+      while try await bench.target.rows(
+        "select from pg_stat_activity where usename = $1 and wait_event_type = 'Lock'", [.text(bench.target.manager)]
+      ).isEmpty {
+        // no event: the server tells nobody that a session waits
+        try await Task.sleep(for: .milliseconds(5))
+      }
+      try await other.execute("commit")
+      #expect(try await results.map(\.outcome) == [.completed, .completed])
+      await other.close()
+      #expect(try await bench.target.canRead(ana, "sales.items"))
+    }
+  }
+
   @Test func aHeldLaneLockDelaysTheWholeBatchAtOnceAndCostsNoAttempt() async throws {
     try await Bench.run(lockTimeout: .seconds(2)) { bench in
       let ana = try await bench.makeSales()

@@ -19,6 +19,8 @@ extension Settings {
     var limits = TargetLimits()
     limits.lockTimeout = duration(.targetLockTimeout)
     limits.statementTimeout = duration(.targetStatementTimeout)
+    // A statement that may take long is not to be ended by its transaction.
+    limits.longestTransaction = max(limits.longestTransaction, limits.statementTimeout * 2)
     limits.transactionTime = duration(.targetTransactionTime)
     return limits
   }
