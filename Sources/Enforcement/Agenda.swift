@@ -70,7 +70,7 @@ extension DatabaseRun {
     let all = roles.union(desired.keys.map(\.role))
     let held = try await RoleHoldings.read(all, in: session).relations
     let concerned = held.union(desired.keys).union(given)
-    let wanted = desired.filter { held.contains($0.key) }
+    let wanted = isLeftForGood ? [:] : desired.filter { held.contains($0.key) }
     guard !wanted.isEmpty else { return Set(concerned.map(\.relation)) }
     let rows = try await session.query(
       statement(PackageResources.settled_relations_sql),
