@@ -69,7 +69,7 @@ extension TargetRoles {
       policyRole: try PolicyRole.name(installation: installation, connection: connection.id))
     guard !roles.isEmpty else { return marks }
     let names = roles.map(\.value)
-    let rows = try await session.query(
+    let rows = try await session.queryPrepared(
       statement(PackageResources.role_marks_sql), [.textArray(names), .text(marks.policyRole.value)]
     ).rows
     let made = try await noted(rows, installation)

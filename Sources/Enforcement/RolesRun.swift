@@ -130,7 +130,8 @@ struct RolesRun: Sendable {
     let installation = try await metadata.read { try await $0.installation() }
     let policyRole = try PolicyRole.name(installation: installation, connection: connection.id)
     let isOld = await session.serverVersion < 160_000
-    let rows = try await session.query(
+    // Planning it takes longer than reading a few members; sessions rest between batches.
+    let rows = try await session.queryPrepared(
       statement(isOld ? PackageResources.observed_members_15_sql : PackageResources.observed_members_sql),
       [names(whole), names(others), .textArray(members)] + (isOld ? [] : [.text(policyRole.value)])
     ).rows

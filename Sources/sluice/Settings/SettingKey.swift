@@ -86,6 +86,9 @@ extension SettingKey {
   static let retryLimit = SettingKey(
     "retry_limit", .duration(.seconds(60) ... .seconds(365 * 86_400)), default: "24h",
     "how long a job may fail and be tried again before it is discarded; waiting does not count")
+  static let targetSessionRest = SettingKey(
+    "target_session_rest", .duration(.zero ... .seconds(60)), default: "3s",
+    "how long a session in a target rests between two batches of a database; 0s closes it after each")
   static let targetLockTimeout = SettingKey(
     "target_lock_timeout", .duration(.milliseconds(100) ... .seconds(60)), default: "2s",
     "how long a statement in a target waits for a lock before it lets others go on and comes again")
@@ -111,7 +114,7 @@ extension SettingKey {
   static let all: [SettingKey] = [
     .metadataURL, .redisURL, .redisCertificateFile, .redisKeyFile, .secretKeyFile, .caFile, .logLevel, .logFormat,
     .health, .drainTimeout, .concurrency, .classes, .batchSize, .batchTime, .leaseTTL, .outboxPoll, .queueLimit,
-    .queueConnectionLimit, .retryLimit, .targetLockTimeout, .targetStatementTimeout, .targetTransactionTime,
-    .firstProbe, .longestProbe, .jobRetention, .deadRetention,
+    .queueConnectionLimit, .retryLimit, .targetSessionRest, .targetLockTimeout, .targetStatementTimeout,
+    .targetTransactionTime, .firstProbe, .longestProbe, .jobRetention, .deadRetention,
   ]
 }

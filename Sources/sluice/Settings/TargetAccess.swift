@@ -17,6 +17,7 @@ extension Settings {
   /// What a session in a target may do and for how long.
   var targetLimits: TargetLimits {
     var limits = TargetLimits()
+    limits.longestRest = duration(.targetSessionRest)
     limits.lockTimeout = duration(.targetLockTimeout)
     limits.statementTimeout = duration(.targetStatementTimeout)
     // A statement that may take long is not to be ended by its transaction.
