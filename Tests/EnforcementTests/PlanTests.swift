@@ -81,7 +81,8 @@ struct PlanTests {
       try await bench.revoke(ana, from: ["hr.people"])
       try await bench.subscribe(bo, to: ["hr.people", "sales.orders"], .write)
       let plans = try await bench.planner.plan(bench.connection)
-      #expect(Set(plans.flatMap(\.statements)).count == plans.flatMap(\.statements).count, "nothing twice")
+      let changes = plans.flatMap(\.statements).filter { $0 != "RESET ROLE" && !$0.hasPrefix("SET ROLE") }
+      #expect(Set(changes).count == changes.count, "nothing twice")
       try await bench.runByHand(try plans.map { try $0.script() }.joined())
       let after = try await bench.planner.plan(bench.connection)
       #expect(after.isEmpty, "\(after.flatMap(\.statements))")
