@@ -145,18 +145,19 @@ struct LeaveTests {
     try await Bench.run { bench in
       let (ana, bo) = try await bench.makePolicy()
       let audience = try #require(try await bench.audienceRoles().first)
-      let policyRole = bench.target.server.hasMembershipOptions ? [try await bench.policyRole()] : []
+      // On 15 our REVOKE takes away what anybody has made of an audience.
+      let kept = bench.target.server.hasMembershipOptions ? [ana, audience, try await bench.policyRole()] : [ana]
       let stranger = "\(bench.target.prefix)_stranger"
       try await bench.target.execute(
         "create role \(stranger); grant \(stranger) to \(ana); grant \(audience) to \(stranger)")
       let plan = try await bench.planner.planLeave(bench.connection)
-      #expect(Set(plan.kept.keys) == Set([ana, audience] + policyRole))
-      #expect(plan.drops == [bo])
+      #expect(Set(plan.kept.keys) == Set(kept))
+      #expect(Set(plan.drops) == Set([bo, audience]).subtracting(kept))
 
       try await bench.leave(.deleting)
       let last = try #require(try await bench.drain(now: true).last { $0.lane.kind == .roles })
       #expect(last.state == .completed)
-      for role in [ana, audience] + policyRole { #expect(try await bench.target.roleExists(role)) }
+      for role in kept { #expect(try await bench.target.roleExists(role)) }
       #expect(try await bench.target.roleExists(bo) == false)
       let connection = try await bench.metadata.read { try await $0.connection(id: bench.connection.id) }
       let trail = try await bench.metadata.read {
@@ -165,10 +166,11 @@ struct LeaveTests {
         ).rows[0].text("text")
       }
       for text in [connection.stateReason ?? "", last.result ?? "", trail] {
-        #expect(
-          text.contains("it is a member of role") && text.contains(stranger) && text.contains(audience), "\(text)")
+        #expect(text.contains("it is a member of role") && text.contains(stranger), "\(text)")
+        // A job's result names what was dropped as well.
+        #expect(text.contains(audience) || !kept.contains(audience), "\(text)")
       }
-      try await bench.target.execute("revoke \(audience) from \(stranger)")
+      if kept.contains(audience) { try await bench.target.execute("revoke \(audience) from \(stranger)") }
     }
   }
 
