@@ -63,8 +63,9 @@ struct LedgerStage: Sendable {
     let rows = try await session.connection.query(
       """
       with added as (
-        insert into connection (name, kind, host, port, database, username, sealed_secret, sync_every)
-        select 'bench-' || gen_random_uuid(), 'postgres', '127.0.0.1', 1, 'postgres', 'nobody', '', interval '1 year'
+        insert into connection (name, kind, host, port, database, username, sealed_secret, sync_every, role_budget)
+        select 'bench-' || gen_random_uuid(), 'postgres', '127.0.0.1', 1, 'postgres', 'nobody', '', interval '1 year',
+          10000
         from generate_series(1, $1) returning id
       ), databases as (
         insert into securable (connection_id, kind, name, oid, owner)
