@@ -1,9 +1,10 @@
 -- Inserts jobs in the order given, or coalesces each into the job of the same key that has not started; the new ones
--- go to the outbox, and schedulers hear of their classes when the transaction commits. So do those that are more urgent by it: what
--- Redis knows of them in their old class is found finished, or runs for them.
+-- go to the outbox, and schedulers hear of their classes when the transaction commits. So do those that are more urgent
+-- by it: what Redis knows of them in their old class is found finished, or runs for them.
 -- DO UPDATE, not DO NOTHING: the row lock is what makes a concurrent claim wait for this transaction's changes.
 -- The arrays in subselects hide their length: planning for each costs as much as the insertion of one job, and the server
--- plans once and for all only if that seems no worse.
+-- plans once and for all only if that seems no worse. What is asked of a lane is asked in a subselect too: a join would
+-- read all lanes for one job.
 -- $1 lanes, $2 kinds, $3 classes, $4 scopes, $5 open keys, $6 parents, $7 the channel, $8 most jobs of an outbox entry
 with submitted as (
   insert into job (lane_id, kind, class, scope, open_key, parent_id)
@@ -14,22 +15,22 @@ with submitted as (
   do update set coalesced = job.coalesced + 1, class = least(job.class, excluded.class)
   returning id, lane_id, class, kind, open_key, xmax = 0 as is_new,
     -- The statement began before its own changes. What another producer inserted since is unknown, and told once more.
-    xmax = 0 or class is distinct from (select before.class from job before where before.id = job.id) as is_told
+    xmax = 0 or class is distinct from (select before.class from job before where before.id = job.id) as is_told,
+    (select parked_by from lane where lane.id = job.lane_id) as parked_by
 ), announced as (
   insert into outbox (class, parked_by, kind, size, first_job, last_job, jobs, lanes)
   select class, parked_by, kind, count(*), min(id), max(id), array_agg(id), array_agg(lane_id)
   from (
-    select s.id, s.lane_id, s.class, s.kind, l.parked_by,
-      (row_number() over (partition by s.class, s.kind, l.parked_by order by s.id) - 1) / $8 as part
-    from submitted s join lane l on l.id = s.lane_id
-    where s.is_told
+    select id, lane_id, class, kind, parked_by,
+      (row_number() over (partition by class, kind, parked_by order by id) - 1) / $8 as part
+    from submitted where is_told
   ) new
   group by class, parked_by, kind, part
   order by min(id)
 ), room as materialized (
-  select parked_by, is_full from queue_room
-  where lane_id in (select min(id) from lane where id = any ((select $1::bigint[])::bigint[]) group by parked_by)
+  select parked_by, (select is_full from queue_room where queue_room.lane_id = c.lane_id) as is_full
+  from (select parked_by, min(lane_id) as lane_id from submitted group by parked_by) c
 )
 select s.id, s.lane_id, s.open_key, s.is_new, r.is_full as is_queue_full,
   (select pg_notify($7, string_agg(distinct t.class::text, '')) from submitted t where t.is_told) as announcement
-from submitted s join lane l on l.id = s.lane_id join room r on r.parked_by = l.parked_by
+from submitted s join room r on r.parked_by = s.parked_by

@@ -21,15 +21,14 @@ with recursive allowed as materialized (
 ), turn as materialized (
   select parked_by, greatest(1, $2::bigint / count(*) over ()) as share from step where not is_passed_over
 ), entry as materialized (
-  select t.parked_by, e.id, e.before + e.size >= t.share as is_last
+  select e.place, e.before + e.size >= t.share as is_last
   from turn t cross join lateral (
-    select id, size, sum(size) over (order by id) - size as before
-    from (select id, size from outbox where class = $1 and parked_by = t.parked_by order by id limit t.share) oldest
+    select place, size, sum(size) over (order by id) - size as before
+    from (select ctid as place, id, size from outbox where class = $1 and parked_by = t.parked_by order by id limit t.share) oldest
   ) e
   where e.before < t.share
 ), taken as (
-  delete from outbox o using entry e where o.class = $1 and o.parked_by = e.parked_by and o.id = e.id
-  returning o.parked_by, o.kind, o.jobs, o.lanes
+  delete from outbox where ctid = any (array(select place from entry)) returning parked_by, kind, jobs, lanes
 ), round as (
   select case when count(*) = $5 then max(parked_by) end as next,
     (select now from allowed) and ($3 >= 0 or count(*) = $5 or exists (select from entry where is_last)) as has_more
