@@ -50,9 +50,12 @@ package struct Worker: Service {
   private func leaseUntilShutdown(_ group: inout DiscardingTaskGroup) async {
     let slots = Slots(configuration.concurrency)
     var failures = 0
+    var nextDue = surroundings.now
     while !Task.isShuttingDownGracefully, !Task.isCancelled {
       progress.note()
+      // A slot first: whoever waits for work takes another worker's turn to be woken.
       await surroundings.cancelledByShutdown { await slots.take() }
+      await waitForWork(until: nextDue)
       if Task.isShuttingDownGracefully || Task.isCancelled { break }
       do {
         let reply = try await queue.lease(
@@ -60,26 +63,31 @@ package struct Worker: Service {
         failures = 0
         switch reply {
         case .leased(let lease):
+          nextDue = surroundings.now.advanced(by: lease.nextDue ?? queue.longestWait)
           group.addTask {
             var next: Lease? = lease
             while let lease = next { next = await work(lease) }
             slots.giveBack()
           }
-        case .empty(let nextDue):
+        case .empty(let due):
           slots.giveBack()
-          await waitForWork(atMost: nextDue)
+          nextDue = surroundings.now.advanced(by: max(due ?? queue.longestWait, .milliseconds(1)))
         }
       } catch {
         slots.giveBack()
+        nextDue = surroundings.now
         failures += 1
         await pause(after: error, failures: failures)
       }
     }
   }
 
-  private func waitForWork(atMost nextDue: Duration?) async {
-    let longest = max(nextDue ?? queue.longestWait, .milliseconds(1))
-    await surroundings.cancelledByShutdown { await queue.waitForWork(atMost: longest, classes: configuration.classes) }
+  private func waitForWork(until nextDue: ContinuousClock.Instant) async {
+    let longest = surroundings.now.duration(to: nextDue)
+    guard longest > .zero, !Task.isShuttingDownGracefully, !Task.isCancelled else { return }
+    await surroundings.cancelledByShutdown {
+      await queue.waitForWork(atMost: max(longest, .milliseconds(1)), classes: configuration.classes)
+    }
   }
 
   private func pause(after error: JobQueueError, failures: Int) async {

@@ -139,11 +139,10 @@ extension LaneQueue {
   ) throws(JobQueueError) -> LeaseReply {
     try decoding { () throws(RedisError) in
       let fields = try reply.requireArray(atLeast: 1)
-      if fields.count == 1 {
-        let due = try fields[0].requireInteger()
-        return .empty(nextDue: due < 0 ? nil : .milliseconds(due))
-      }
-      guard fields.count == 5, let lane = LaneID(try fields[0].requireText()) else {
+      let due = try fields[fields.count - 1].requireInteger()
+      let nextDue: Duration? = due < 0 ? nil : .milliseconds(due)
+      if fields.count == 1 { return .empty(nextDue: nextDue) }
+      guard fields.count == 6, let lane = LaneID(try fields[0].requireText()) else {
         throw RedisError(.protocolViolation, "the lease script answered with something else than a lease")
       }
       let fence = Fence(epoch: try fields[1].requireInteger(), sequence: try fields[2].requireInteger())
@@ -152,7 +151,7 @@ extension LaneQueue {
         Lease(
           lane: lane, fence: fence, jobs: jobs, classStarts: classStarts, worker: worker, ttl: configuration.leaseTTL,
           trustedUntil: Deadline(asked.advanced(by: configuration.leaseTTL)),
-          isHalfOpen: try fields[3].requireInteger() == 1))
+          isHalfOpen: try fields[3].requireInteger() == 1, nextDue: nextDue))
     }
   }
 

@@ -15,10 +15,12 @@ package struct Lease: Sendable, Hashable {
   package let trustedUntil: Deadline
   /// True if this batch tries a connection that was parked: the connection's other lanes wait for how it goes.
   package let isHalfOpen: Bool
+  /// When another lease may be there, counted from this one: zero, at once; otherwise as `LeaseReply.empty`.
+  package let nextDue: Duration?
 
   package init(
     lane: LaneID, fence: Fence, jobs: [Int64], classStarts: [Int] = [], worker: String, ttl: Duration,
-    trustedUntil: Deadline, isHalfOpen: Bool
+    trustedUntil: Deadline, isHalfOpen: Bool, nextDue: Duration? = .zero
   ) {
     self.lane = lane
     self.fence = fence
@@ -28,6 +30,7 @@ package struct Lease: Sendable, Hashable {
     self.ttl = ttl
     self.trustedUntil = trustedUntil
     self.isHalfOpen = isHalfOpen
+    self.nextDue = nextDue
   }
 
   /// The first `limit` jobs, and among them one of each class in any case: a lane whose batches are cut short must not

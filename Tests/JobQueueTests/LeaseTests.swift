@@ -14,6 +14,20 @@ struct LeaseTests {
     }
   }
 
+  @Test func leaseSaysWhenThereMayBeAnother() async throws {
+    try await QueueBench.run { bench async throws in
+      try await bench.enqueue(1...1, .a, .revoke)
+      try await bench.enqueue(2...2, .b, .bulk)
+      #expect(try await bench.lease(classes: [.bulk, .revoke]).nextDue == .zero)
+      // All that is under way is leased: until the first of the leases ends.
+      #expect(try await bench.lease().nextDue == bench.queue.configuration.leaseTTL)
+      try await bench.enqueue(3...3, .c, .bulk)
+      try await bench.enqueue(4...4, LaneID(connection: 2, lane: 4), .interactive)
+      let interactive = try await bench.lease(classes: [.interactive])
+      #expect(interactive.nextDue == bench.queue.configuration.leaseTTL, "what waits is for others")
+    }
+  }
+
   @Test func higherClassOvertakesInTheSameLane() async throws {
     try await QueueBench.run { bench async throws in
       try await bench.enqueue(1...3, .a, .bulk)

@@ -162,6 +162,8 @@ struct ModelRun {
         lease.jobs == taken?.jobs && lease.fence == taken?.fence && lease.isHalfOpen == taken?.isHalfOpen,
         "\(lease) was leased, the model leases \(String(describing: taken))")
       try require(lease.fence > lastFence, "fence \(lease.fence) does not rise above \(lastFence)")
+      let due = model.nextDue(of: classes)
+      try require(lease.nextDue?.wholeMilliseconds == due, "the next is due in \(String(describing: lease.nextDue))")
       lastFence = lease.fence
       seen.append(lease)
     }

@@ -134,6 +134,8 @@ extension Mutation {
     Mutation("lease", "take(digit, share)", ""),
     Mutation("lease", "if others == 0 and digit > class", "if digit > class"),
     Mutation("lease", "call('HINCRBY', COUNTERS, 'leases:' .. classes, 1)", ""),
+    Mutation("lease", "more and 0 or", ""),
+    Mutation("lease", "or until_due(time)}", "or -1}"),
     Mutation("lease", "call('ZADD', TURNS[class], 'XX', ended, connection)", ""),
     Mutation("lane", "if ended and tonumber(ended) < time then", "if false then"),
     Mutation("lane", "local ended = call('HGET', VIRTUAL, highest .. lane)", "local ended"),

@@ -3,6 +3,30 @@ import Platform
 
 /// Whose turn it is: start-time fair queueing among connections, and among the lanes of each.
 extension QueueModel {
+  /// The lane that a lease takes; after `catchUp`.
+  package mutating func next(_ classes: Set<JobClass>) -> LaneID? {
+    totals["leases", default: 0] += 1
+    let count = (totals[Self.counter(classes)] ?? 0) + 1
+    var order = classes.sorted()
+    if count % 8 == 0 { order.reverse() }
+    if count % 8 == 4, order.count == 3 { order = [.interactive, .revoke, .bulk] }
+    if rules?.isPaused == true { return nil }
+    guard let served = order.first(where: { turnCount($0) > 0 }),
+      let connection = turns[served]?.min(by: { ($0.value, $0.key) < ($1.value, $1.key) })?.key
+    else { return nil }
+    return ready.filter { $0.key.connection == connection && $0.value.jobClass == served }
+      .min { ($0.value.time, $0.key.lane) < ($1.value.time, $1.key.lane) }?.key
+  }
+
+  static func counter(_ classes: Set<JobClass>) -> String {
+    "leases:" + classes.sorted().map { String($0.rawValue) }.joined()
+  }
+
+  /// In how many milliseconds there may be another lease of these classes; nil if nothing is under way.
+  package func nextDue(of classes: Set<JobClass>) -> Int? { classes.contains { turnCount($0) > 0 } ? 0 : nextDue }
+
+  func turnCount(_ jobClass: JobClass) -> Int { turns[jobClass]?.count ?? 0 }
+
   private func isClosed(_ connection: Int64, _ jobClass: JobClass) -> Bool {
     if let phase = phases[connection], phase != .half { return true }
     guard connection != 0, let rules else { return false }

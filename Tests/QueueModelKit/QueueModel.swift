@@ -310,27 +310,6 @@ extension QueueModel {
     }
   }
 
-  /// The lane that a lease takes; after `catchUp`.
-  package mutating func next(_ classes: Set<JobClass>) -> LaneID? {
-    totals["leases", default: 0] += 1
-    let count = (totals[Self.counter(classes)] ?? 0) + 1
-    var order = classes.sorted()
-    if count % 8 == 0 { order.reverse() }
-    if count % 8 == 4, order.count == 3 { order = [.interactive, .revoke, .bulk] }
-    if rules?.isPaused == true { return nil }
-    guard let served = order.first(where: { turnCount($0) > 0 }),
-      let connection = turns[served]?.min(by: { ($0.value, $0.key) < ($1.value, $1.key) })?.key
-    else { return nil }
-    return ready.filter { $0.key.connection == connection && $0.value.jobClass == served }
-      .min { ($0.value.time, $0.key.lane) < ($1.value.time, $1.key.lane) }?.key
-  }
-
-  private static func counter(_ classes: Set<JobClass>) -> String {
-    "leases:" + classes.sorted().map { String($0.rawValue) }.joined()
-  }
-
-  func turnCount(_ jobClass: JobClass) -> Int { turns[jobClass]?.count ?? 0 }
-
   /// Takes a batch of the lane and returns its fence, its jobs and whether it probes.
   package mutating func take(
     _ lane: LaneID, limit: Int, classes: Set<JobClass>, worker: String

@@ -64,19 +64,27 @@ final class SimulatedRedis: Service, @unchecked Sendable {
     return true
   }
 
-  func lease(_ worker: String, _ limit: Int, _ classes: Set<JobClass>) throws(JobQueueError) -> Taken? {
-    let taken = try with { model throws(JobQueueError) -> Taken? in
-      model.catchUp()
-      guard let lane = model.next(classes),
-        let (fence, jobs, isHalfOpen) = model.take(lane, limit: limit, classes: classes, worker: worker)
-      else { return nil }
-      return Taken(lane: lane, fence: fence, jobs: jobs, isHalfOpen: isHalfOpen)
-    }
-    guard let taken else { return nil }
+  /// - Returns: What is leased, and in how many milliseconds there may be another lease.
+  func lease(_ worker: String, _ limit: Int, _ classes: Set<JobClass>) throws(JobQueueError) -> (Taken?, Int?) {
+    let (taken, due) = try take(worker, limit, classes)
+    guard let taken else { return (nil, due) }
     if taken.fence <= lastFence { world.violate("fence \(taken.fence) was given out after \(lastFence)") }
     world.note("leased \(taken.lane) \(taken.fence) \(taken.jobs) half-open \(taken.isHalfOpen)")
     lastFence = taken.fence
-    return taken
+    return (taken, due)
+  }
+
+  private func take(
+    _ worker: String, _ limit: Int, _ classes: Set<JobClass>
+  ) throws(JobQueueError) -> (Taken?, Int?) {
+    try with { model throws(JobQueueError) in
+      model.catchUp()
+      guard let lane = model.next(classes),
+        let (fence, jobs, isHalfOpen) = model.take(lane, limit: limit, classes: classes, worker: worker)
+      else { return (nil, model.nextDue) }
+      let taken = Taken(lane: lane, fence: fence, jobs: jobs, isHalfOpen: isHalfOpen)
+      return (taken, model.nextDue(of: classes))
+    }
   }
 
   struct Taken: Sendable {
@@ -147,7 +155,7 @@ struct SimulatedQueue: WorkQueue {
   func lease(worker: String, limit: Int, classes: Set<JobClass>) async throws(JobQueueError) -> LeaseReply {
     let asked = process.now
     let (taken, due) = try await call("lease") { () throws(JobQueueError) -> (SimulatedRedis.Taken?, Int?) in
-      (try redis.lease(worker, limit, classes), redis.memory?.nextDue)
+      try redis.lease(worker, limit, classes)
     }
     return reply(taken, due, worker, asked)
   }
@@ -161,7 +169,8 @@ struct SimulatedQueue: WorkQueue {
     return .leased(
       Lease(
         lane: taken.lane, fence: taken.fence, jobs: jobs, worker: worker, ttl: leaseTTL,
-        trustedUntil: Deadline(asked.advanced(by: leaseTTL)), isHalfOpen: taken.isHalfOpen))
+        trustedUntil: Deadline(asked.advanced(by: leaseTTL)), isHalfOpen: taken.isHalfOpen,
+        nextDue: due.map { .milliseconds($0) }))
   }
 
   func settle(_ lease: Lease, _ settlements: [Int64: Settlement]) async throws(JobQueueError) {
@@ -175,7 +184,7 @@ struct SimulatedQueue: WorkQueue {
     let (taken, due) = try await call(what(lease, settlements) + ", then lease") {
       () throws(JobQueueError) -> (SimulatedRedis.Taken?, Int?) in
       try end(lease, settlements)
-      return (try redis.lease(worker, limit, classes), redis.memory?.nextDue)
+      return try redis.lease(worker, limit, classes)
     }
     return reply(taken, due, worker, asked)
   }
@@ -251,6 +260,6 @@ extension Lease {
   func underCurrentFence(of model: QueueModel) -> Lease {
     Lease(
       lane: lane, fence: model.leases[lane]?.fence ?? fence, jobs: jobs, worker: worker, ttl: ttl,
-      trustedUntil: trustedUntil, isHalfOpen: isHalfOpen)
+      trustedUntil: trustedUntil, isHalfOpen: isHalfOpen, nextDue: nextDue)
   }
 }

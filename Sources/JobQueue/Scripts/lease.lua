@@ -5,8 +5,8 @@
 -- sixteenth of the batch, and at least one job even if the limit is less than three, is each lower class's share. More
 -- of a lower class only fills the batch if no other lane waits for its turn in that class or in one above it.
 -- KEYS: see shard.lua. ARGV: 1 worker, 2 limit, 3 lease in ms, 4 class digits that the worker takes, ascending
--- Returns {lane, epoch, sequence, 1 if it probes its connection, its jobs in one string}, or {ms until something is due
--- or -1}.
+-- Returns {lane, epoch, sequence, 1 if it probes its connection, its jobs in one string, ms until there may be another
+-- lease or -1}, or only the last of them.
 local limit, time, classes = tonumber(ARGV[2]), now(), ARGV[4]
 relieve()
 catch_up(time)
@@ -56,5 +56,9 @@ call('HINCRBY', COUNTERS, 'leases:' .. classes, 1)
 call('HSET', VIRTUAL, class, turn, class .. connection, ended, class .. ':' .. connection, began,
   class .. lane, began + cost(taken[class], lane))
 call('ZADD', TURNS[class], 'XX', ended, connection)
-for digit in classes:gmatch('.') do if call('ZCARD', TURNS[digit]) > 0 then wake(digit, 1) break end end
-return {lane, epoch, sequence, half and 1 or 0, table.concat(jobs)}
+local more = false
+for digit in classes:gmatch('.') do
+  more = more or call('ZCARD', TURNS[digit]) > 0
+  if more then wake(digit, 1) break end
+end
+return {lane, epoch, sequence, half and 1 or 0, table.concat(jobs), more and 0 or until_due(time)}
