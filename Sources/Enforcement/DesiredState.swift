@@ -61,7 +61,8 @@ extension MetadataSession {
     database: Int64, securables: [Int64], roles: Set<String>, whole: Set<Int64>, everything: Bool
   ) async throws -> DesiredState {
     var state = DesiredState()
-    let rows = try await connection.query(
+    // For each transaction in the target once more: planning it takes longer than reading a few data sources.
+    let rows = try await connection.queryPrepared(
       statement(PackageResources.desired_accesses_sql),
       [
         .int8(database), .int8Array(securables), .bool(everything), .textArray(Array(roles)),

@@ -31,9 +31,11 @@ package enum Evaluation {
     let drafts = try await compile(target, in: metadata)
     let changes = try await metadata.replaceAudiences(of: connectionID, by: drafts)
     requests += try await jobs(for: changes, parent, &lanes, metadata)
+    let jobs = try await metadata.submit(requests)
+    try await metadata.collectStatistics(of: "audience_member", "audience_securable", changedRows: changes.rows)
     return Outcome(
       audiences: drafts.count { $0.form == .audience }, changedPlaces: changes.count,
-      unplaced: drafts.filter { $0.form == .unplaced }.map(\.policies), jobs: try await metadata.submit(requests))
+      unplaced: drafts.filter { $0.form == .unplaced }.map(\.policies), jobs: jobs)
   }
 
   static func compile(_ target: Connection, in metadata: MetadataSession) async throws -> [AudienceDraft] {

@@ -66,6 +66,7 @@ struct SyncRun: Sendable {
           database, schema: part?.kind == .schema ? part?.id : nil,
           relation: part.flatMap { $0.kind == .schema ? nil : $0.id }, schemas: schemas, relations: relations)
         let jobs = try await metadata.submit(try await consequences(of: changes, lane, job, metadata))
+        try await metadata.collectStatistics(of: "securable", changedRows: changes.added.count)
         return result(job, found: relations.count, changes, jobs)
       }
     } catch let error as PostgresError where !isWhole && error.sqlState == .exclusionViolation {

@@ -22,6 +22,8 @@ package struct AudienceChanges: Sendable, Equatable {
   package var tables: [Table: Bool] = [:]
   /// Audiences that no policy asks for any more, or that do without a role from now on, by id, with their roles.
   package var obsolete: [Int64: String] = [:]
+  /// How many rows of members and data sources that took.
+  package var rows = 0
 
   package init() {}
 

@@ -171,7 +171,9 @@ extension MetadataSession {
     let securables = try await connection.query(
       statement(PackageResources.replace_audience_securables_sql), pairs(\.securables)
     ).rows
-    for row in members + securables where !moving.contains(try row.int("audience_id")) {
+    for row in members + securables {
+      changes.rows += Int(try row.int("rows"))
+      if moving.contains(try row.int("audience_id")) { continue }
       let isLoss = try row.bool("is_loss")
       if let role = try row.optionalText("role") {
         changes.users[role] = changes.users[role, default: false] || isLoss

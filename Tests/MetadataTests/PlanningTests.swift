@@ -33,4 +33,22 @@ struct PlanningTests {
       }
     }
   }
+
+  @Test func tablesThatHaveJustGrownAreKnownToThePlanner() async throws {
+    try await Fixture.run { fixture in
+      func estimate() async throws -> Double {
+        try await fixture.rows("select reltuples::double precision as n from pg_class where relname = 'identity'")[0]
+          .double("n")
+      }
+      for (added, isKnown) in [(999, false), (1000, true)] {
+        try await fixture.write { session in
+          _ = try await session.connection.query(
+            "insert into identity (name) select 'p' || $1::bigint || '.' || n from generate_series(1, $1::bigint) n",
+            [.int(added)])
+          try await session.collectStatistics(of: "identity", changedRows: added)
+        }
+        #expect(try await (estimate() >= 1000) == isKnown)
+      }
+    }
+  }
 }

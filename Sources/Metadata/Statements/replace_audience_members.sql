@@ -1,5 +1,5 @@
 -- Makes ($2, $3) the members of the audiences of connection $1 that policies ask for, and says whom that changed, by
--- their roles there; or, if they are more than $4, only which audiences.
+-- their roles there; or, if they are more than $4, only which audiences; each with the number of rows that it took.
 with wanted as (
   select * from unnest($2::bigint[], $3::bigint[]) as w (audience_id, identity_id)
 ), removed as (
@@ -19,10 +19,10 @@ with wanted as (
 ), few as materialized (
   select count(distinct identity_id) <= $4 as now from changed
 )
-select c.audience_id, null as role, null::bigint as database_id, bool_or(c.is_loss) as is_loss
+select c.audience_id, null as role, null::bigint as database_id, bool_or(c.is_loss) as is_loss, count(*) as rows
 from changed c where not (select now from few) group by c.audience_id
 union all
 -- Who has no role there, and so no membership, is nobody's work.
-select c.audience_id, r.role, null, c.is_loss
+select c.audience_id, r.role, null, c.is_loss, 1
 from changed c join user_role r on r.identity_id = c.identity_id and r.connection_id = $1
 where (select now from few) and r.role is not null

@@ -12,6 +12,8 @@ with wanted as (
   on conflict do nothing
   returning audience_id, securable_id
 )
-select distinct r.audience_id, null as role, s.database_id, true as is_loss from removed r join securable s on s.id = r.securable_id
+select r.audience_id, null as role, s.database_id, true as is_loss, count(*) as rows
+from removed r join securable s on s.id = r.securable_id group by r.audience_id, s.database_id
 union all
-select distinct a.audience_id, null, s.database_id, false from added a join securable s on s.id = a.securable_id
+select a.audience_id, null, s.database_id, false, count(*)
+from added a join securable s on s.id = a.securable_id group by a.audience_id, s.database_id
