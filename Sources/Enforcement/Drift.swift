@@ -40,6 +40,8 @@ package struct Drift: Sendable {
 
   package private(set) var entries: [Entry] = []
   package private(set) var unlisted = 0
+  /// Relations whose entries were compared one by one.
+  package internal(set) var examined = 0
   /// Pairs of a person and a data source that were not asked for foreign access, because there are too many.
   package internal(set) var unasked = 0
 
@@ -56,6 +58,7 @@ package struct Drift: Sendable {
     for entry in other.entries { note(entry) }
     unlisted += other.unlisted
     unasked += other.unasked
+    examined += other.examined
   }
 
   private struct Place: Hashable, Comparable {

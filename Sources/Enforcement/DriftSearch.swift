@@ -56,6 +56,7 @@ extension DatabaseRun {
       if !plan.isEmpty { found.append((inputs, plan)) }
       relieved.merge(inputs.rolesToRelieve(plan)) { $1 }
       drift.note(try await foreign.look(at: inputs, apartFrom: plan.revokes, in: session))
+      drift.examined += window.count
       agenda.finish(window)
     } while !agenda.left.isEmpty
     let revokes = found.reduce(into: Set<Grant>()) { $0.formUnion($1.plan.revokes) }
@@ -70,16 +71,32 @@ extension DatabaseRun {
   }
 }
 
+extension DatabaseProgress {
+  /// What was otherwise than it should be, whether it was mended or not.
+  func drift(apartFrom open: OpenChanges) -> Drift {
+    var drift = Drift()
+    drift.examined = examined
+    for outcome in outcomes {
+      drift.note(
+        outcome.plan, outcome.inputs, open, names: outcome.prerequisites.names, problems: outcome.failures)
+    }
+    return drift
+  }
+}
+
 extension Drift {
   /// Notes what a plan would change.
   mutating func note(
-    _ plan: GrantPlan, _ inputs: GrantInputs, _ open: OpenChanges, problems: [Grant: Failure] = [:]
+    _ plan: GrantPlan, _ inputs: GrantInputs, _ open: OpenChanges, names more: GrantStatements.Names = .init(),
+    problems: [Grant: Failure] = [:]
   ) {
+    var names = inputs.catalog.names
+    names.merge(more)
     func isPending(_ grant: Grant) -> Bool {
       open.explain(grant, securable: inputs.table(of: grant.securable).flatMap(inputs.places.id))
     }
-    note(.lost, plan.grants, inputs.catalog.names, problems: problems, isPending: isPending)
-    note(.surplus, plan.revokes, inputs.catalog.names, problems: problems, isPending: isPending)
+    note(.lost, plan.grants, names, problems: problems, isPending: isPending)
+    note(.surplus, plan.revokes, names, problems: problems, isPending: isPending)
   }
 }
 
