@@ -114,7 +114,8 @@ struct SweepRun: Sendable {
     }
   }
 
-  /// Writes what was found into the trail, and up to where it was compared. What is only told is told once.
+  /// Writes up to where the lane was compared, and into the trail what was found: what was mended each time, and what
+  /// stays once.
   private func finish(
     _ job: ClaimedJob, _ comparison: Comparison, _ mark: SweepMark?, _ lane: Lane
   ) async throws -> JobResult {
@@ -122,18 +123,25 @@ struct SweepRun: Sendable {
     var result = comparison.result ?? JobResult(id: job.id, outcome: .completed)
     result.result = ResultText.json(summary)
     Counter(label: MetricName.sweepExamined).increment(by: comparison.drift.examined)
-    for (finding, entries) in Dictionary(grouping: comparison.drift.unexplained, by: \.finding) {
-      Counter(label: MetricName.drift, dimensions: [("finding", finding.rawValue)]).increment(by: entries.count)
-    }
     var isDecided = true
     if case .retryable = result.outcome { isDecided = false }
-    try await metadata.transaction { [isDecided] metadata in
-      if let mark, isDecided { try await metadata.note(mark, of: lane.id) }
-      guard !comparison.drift.unexplained.isEmpty else { return }
+    let found = comparison.drift.unexplained
+    let told = found.isEmpty ? "" : ShortHash.base32(of: found.map(\.text).joined(separator: "\n"))
+    // Where nothing was looked at, what was told is as it was.
+    let hasLooked = !found.isEmpty || comparison.isWhole || comparison.drift.examined > 0
+    let isNews = try await metadata.transaction { [isDecided] metadata in
+      let before = try await metadata.toldDrift(of: lane.id)
+      try await metadata.note(isDecided ? mark : nil, told: hasLooked ? told : nil, of: lane.id)
+      guard !found.isEmpty, summary.repaired > 0 || told != before else { return false }
       try await metadata.audit(
         AuditEntry(
           actor: worker, action: "drift", connection: connection.name, job: job.id,
           detail: summary.detail(database: lane.databaseName)))
+      return true
+    }
+    guard isNews else { return result }
+    for (finding, entries) in Dictionary(grouping: found, by: \.finding) {
+      Counter(label: MetricName.drift, dimensions: [("finding", finding.rawValue)]).increment(by: entries.count)
     }
     return result
   }

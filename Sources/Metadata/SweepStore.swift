@@ -21,12 +21,21 @@ extension MetadataSession {
       .map { SweepMark(horizon: try $0.int("horizon"), serverStart: try $0.text("server_start")) }
   }
 
-  package func note(_ mark: SweepMark, of lane: Int64) async throws {
+  /// What the audit trail tells of a lane's drift already, as a hash; empty for nothing.
+  package func toldDrift(of lane: Int64) async throws -> String {
+    try await connection.query("select told from sweep where lane_id = $1", [.int8(lane)]).rows.first
+      .map { try $0.text("told") } ?? ""
+  }
+
+  /// Notes up to where a lane was compared, and what was told of it; nil leaves either as it is.
+  package func note(_ mark: SweepMark?, told: String? = nil, of lane: Int64) async throws {
     _ = try await connection.query(
       """
-      insert into sweep (lane_id, horizon, server_start) values ($1, $2, $3)
-      on conflict (lane_id) do update set horizon = excluded.horizon, server_start = excluded.server_start
-      """, [.int8(lane), .int8(mark.horizon), .text(mark.serverStart)])
+      insert into sweep (lane_id, horizon, server_start, told)
+      values ($1, coalesce($2::bigint, 0), coalesce($3::text, ''), coalesce($4::text, ''))
+      on conflict (lane_id) do update set horizon = coalesce($2::bigint, sweep.horizon),
+        server_start = coalesce($3::text, sweep.server_start), told = coalesce($4::text, sweep.told)
+      """, [.int8(lane), .optional(mark?.horizon), .optional(mark?.serverStart), .optional(told)])
   }
 
   /// The next sweeps of a connection compare everything.

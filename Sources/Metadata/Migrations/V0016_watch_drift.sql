@@ -6,10 +6,13 @@ alter table connection
   add column swept_at timestamptz;
 
 -- Up to where a database has been compared: what no transaction from the horizon on has changed there is as it was then.
+-- And of every lane what was told of it last.
 create table sweep (
   lane_id bigint primary key references lane on delete cascade,
   -- The oldest transaction of the target's server that had not ended.
   horizon bigint not null,
   -- When that server was started: after a restart, which a restore and a failover are too, it says nothing.
-  server_start text not null
+  server_start text not null,
+  -- A hash of the differences that the trail tells of already; empty for none.
+  told text not null default ''
 );
