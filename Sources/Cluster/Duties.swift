@@ -68,7 +68,7 @@ struct Duties: Sendable {
 // What instances are asked.
 extension Duties {
   /// Asks after instances that do not run, each at its own growing intervals, however many jobs wait for it, and before
-  /// periodic syncs of those that may sleep.
+  /// periodic syncs and sweeps of those that may sleep.
   private func askInstances(while leads: @Sendable () async throws -> Bool) async throws {
     let questions = Questions(
       most: configuration.questionsAtOnce, mostOfWorkspace: configuration.questionsOfWorkspace)
@@ -89,7 +89,7 @@ extension Duties {
     }
   }
 
-  /// What has to be asked now. Syncs for which nothing has to be asked are submitted at once.
+  /// What has to be asked now. Syncs and sweeps for which nothing has to be asked are submitted at once.
   private func dueQuestions() async throws -> [Questions.Question] {
     var due = try await ledger.dueProbes(limit: configuration.roundLimit).map { connection, failures in
       Questions.Question.probe(connection, failures: failures)
@@ -102,6 +102,13 @@ extension Duties {
         try await ledger.planSync(of: connection.id, skippingThis: false)
       }
     }
+    for connection in try await ledger.connectionsDueForSweep(limit: configuration.roundLimit) {
+      if case .endpoint = connection.instance {
+        due.append(.sweep(connection))
+      } else {
+        try await ledger.planSweep(of: connection.id, skippingThis: false)
+      }
+    }
     return due
   }
 
@@ -109,8 +116,9 @@ extension Duties {
     switch question {
     case .sync(let connection):
       // A periodic sync is no reason to wake somebody's sleeping database. If nobody tells, the sync itself finds out.
-      let isAsleep = try await ask(connection) { $0 == .idle } ?? false
-      try await ledger.planSync(of: connection.id, skippingThis: isAsleep)
+      try await ledger.planSync(of: connection.id, skippingThis: try await isAsleep(connection))
+    case .sweep(let connection):
+      try await ledger.planSweep(of: connection.id, skippingThis: try await isAsleep(connection))
     case .probe(let connection, let failures):
       Counter(label: MetricName.probes).increment()
       // Plain PostgreSQL has no API to ask: its own lanes, half-open, are the probe.
@@ -122,6 +130,10 @@ extension Duties {
         try await ledger.planProbe(of: connection.id, after: configuration.probeDelay(failures: failures))
       }
     }
+  }
+
+  private func isAsleep(_ connection: Connection) async throws -> Bool {
+    try await ask(connection) { $0 == .idle } ?? false
   }
 
   /// False if Redis could not be told.

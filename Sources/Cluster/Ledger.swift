@@ -41,6 +41,9 @@ package protocol Ledger: Sendable {
   func connectionsDueForSync(limit: Int) async throws -> [Connection]
   /// Postpones the next periodic sync of a connection, and submits this one unless it is skipped.
   func planSync(of connection: Int64, skippingThis: Bool) async throws
+  func connectionsDueForSweep(limit: Int) async throws -> [Connection]
+  /// As `planSync`, of the sweep for drift.
+  func planSweep(of connection: Int64, skippingThis: Bool) async throws
   func dueProbes(limit: Int) async throws -> [(connection: Connection, failures: Int)]
   func planProbe(of connection: Int64, after delay: Duration) async throws
   /// Deletes finished jobs that are older, and returns how many.
@@ -184,11 +187,20 @@ extension MetadataDatabase {
 
   package func connectionsDueForSync(limit: Int) async throws -> [Connection] {
     try await read { session in
-      var due: [Connection] = []
-      for id in try await session.connectionsDueForSync(limit: limit) {
-        due.append(try await session.connection(id: id))
-      }
-      return due
+      try await session.connections(numbered: try await session.connectionsDueForSync(limit: limit))
+    }
+  }
+
+  package func connectionsDueForSweep(limit: Int) async throws -> [Connection] {
+    try await read { session in
+      try await session.connections(numbered: try await session.connectionsDueForSweep(limit: limit))
+    }
+  }
+
+  package func planSweep(of connection: Int64, skippingThis: Bool) async throws {
+    try await transaction { session in
+      try await session.postponeSweep(of: connection)
+      if !skippingThis { try await session.submitSweep(of: connection) }
     }
   }
 
@@ -213,5 +225,13 @@ extension MetadataDatabase {
 
   package func pruneDeadLetters(olderThan age: Duration, limit: Int) async throws -> Int {
     try await transaction { try await $0.pruneDeadLetters(olderThan: age, limit: limit) }
+  }
+}
+
+extension MetadataSession {
+  fileprivate func connections(numbered ids: [Int64]) async throws -> [Connection] {
+    var found: [Connection] = []
+    for id in ids { found.append(try await connection(id: id)) }
+    return found
   }
 }

@@ -9,10 +9,12 @@ final class Questions: Sendable {
     case probe(Connection, failures: Int)
     /// Does it sleep? A periodic sync is no reason to wake it.
     case sync(Connection)
+    /// As before a sync.
+    case sweep(Connection)
 
     var connection: Connection {
       switch self {
-      case .probe(let connection, _), .sync(let connection): connection
+      case .probe(let connection, _), .sync(let connection), .sweep(let connection): connection
       }
     }
   }

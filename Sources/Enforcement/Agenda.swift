@@ -49,9 +49,12 @@ extension DatabaseRun {
       )
     }
     var relations = Set(extent.securables.compactMap { places[$0]?.oid })
-    if extent.isEverything || !extent.wholeRoles.isEmpty {
+    if let changed, changed.count <= ChunkPace.maximum {
+      relations.formUnion(changed)
+    } else if extent.isEverything || !extent.wholeRoles.isEmpty {
       let roles = extent.isEverything ? Set(managed.keys) : extent.wholeRoles
-      relations.formUnion(try await unsettled(roles, everything: extent.isEverything, in: session))
+      let unsettled = try await unsettled(roles, everything: extent.isEverything, in: session)
+      relations.formUnion(changed.map(unsettled.intersection) ?? unsettled)
     }
     return Agenda(names: names, extent: extent, places: places, managed: managed, relations: relations)
   }

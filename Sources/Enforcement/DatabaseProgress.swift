@@ -23,7 +23,9 @@ struct DatabaseProgress: Sendable {
   /// How long to wait before the next transaction, in failures in a row; 0 for not at all.
   private(set) var waits = 0
   private(set) var isDone = false
-  private var outcomes: [DatabaseOutcome] = []
+  private(set) var outcomes: [DatabaseOutcome] = []
+  /// Relations that were compared.
+  private(set) var examined = 0
   private var conflicts: Set<UInt32> = []
   private var repeated = 0
   private var failures = 0
@@ -37,6 +39,7 @@ struct DatabaseProgress: Sendable {
     (failures, waits, givenUpInARow) = (0, 0, 0)
     pace.note(chunk.window.count, took: took)
     outcomes.append(chunk.outcome)
+    if chunk.isWhole { examined += chunk.window.count }
     relieved.merge(chunk.outcome.inputs.rolesToRelieve(chunk.outcome.plan)) { $1 }
     refused = chunk.isWhole ? [] : refused.union(chunk.outcome.failures.keys)
     conflicts.formUnion(chunk.outcome.conflicts)

@@ -12,11 +12,17 @@ struct DatabaseRun: Sendable {
   let database: Int64
   let worker: String
   var limits = TargetLimits()
+  /// Of everything, what has changed in the target; nil for all of it.
+  var changed: Set<UInt32>?
 
   /// Between the tries of what lost against somebody else's changes. The lane is held meanwhile, but not its lock.
   private static let pause = Backoff(base: .milliseconds(20), cap: .milliseconds(500))
 
   func run(_ jobs: [ClaimedJob], in session: PostgresConnection) async throws -> [JobResult] {
+    try await work(jobs, in: session).results(of: jobs)
+  }
+
+  func work(_ jobs: [ClaimedJob], in session: PostgresConnection) async throws -> DatabaseProgress {
     var progress = DatabaseProgress(target: limits.transactionTime)
     let limit = Deadline.after(LaneRun.longestRun)
     while !progress.isDone, !limit.hasPassed {
@@ -34,7 +40,7 @@ struct DatabaseRun: Sendable {
       if progress.waits > 0 { try await Task.sleep(for: Self.pause.delay(failures: progress.waits)) }
     }
     try await followUp(jobs, progress)
-    return progress.results(of: jobs)
+    return progress
   }
 
   private func count(_ outcome: String, _ took: Duration) {

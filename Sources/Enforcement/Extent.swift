@@ -54,7 +54,7 @@ extension Extent {
         if job.kind == .revoke { extent.revokedPairs.insert(Pair(role: role, securable: securable)) }
       case .audience, .grantee: extent.wholeRoles.formUnion([role].compactMap(\.self))
       case .securable: extent.wholeSecurables.formUnion([job.scope.securable].compactMap(\.self))
-      case .everything: extent.isEverything = true
+      case .everything, .sweep: extent.isEverything = true
       case .leave:
         extent.isEverything = true
         extent.isLeaving = true

@@ -222,7 +222,12 @@ package struct LaneRun: Sendable {
       }
     }
     let sync = SyncRun(metadata: metadata, connection: open.connection, worker: worker)
+    let sweep = SweepRun(metadata: metadata, connection: open.connection, worker: worker, limits: targets.limits)
     for job in jobs where job.kind == .sync {
+      if job.scope.subject == .sweep || job.scope.subject == .everything {
+        if let result = try await sweep.run(job, lane: open.lane, in: session) { results.append(result) }
+        continue
+      }
       results.append(try await sync.run(job, lane: open.lane, in: session))
     }
     return results

@@ -56,7 +56,18 @@ package struct Planner: Sendable {
   private func planDatabase(
     _ connection: Connection, _ lane: Lane, below path: SecurablePath?, apartFrom made: Set<RoleName>
   ) async throws -> (PlannedStatements, Set<RoleName>) {
-    let run = run(connection, lane)
+    let (run, extent) = (run(connection, lane), try await extent(below: path))
+    let work = try await inTarget(connection, lane.databaseName) { session in
+      try await run.plan(extent, apartFrom: made, in: session)
+    }
+    let plan = PlannedStatements(
+      connection: connection.name, database: lane.databaseName, place: lane.databaseName ?? connection.database,
+      transactions: work.transactions)
+    return (plan, work.made)
+  }
+
+  /// What is at a path of a database; everything without one.
+  func extent(below path: SecurablePath?) async throws -> Extent {
     var extent = Extent()
     if let path, path.schema != nil {
       let below = try await metadata.read { try await $0.securables(below: path, depth: 1) }
@@ -64,13 +75,7 @@ package struct Planner: Sendable {
     } else {
       extent.isEverything = true
     }
-    let work = try await inTarget(connection, lane.databaseName) { [extent] session in
-      try await run.plan(extent, apartFrom: made, in: session)
-    }
-    let plan = PlannedStatements(
-      connection: connection.name, database: lane.databaseName, place: lane.databaseName ?? connection.database,
-      transactions: work.transactions)
-    return (plan, work.made)
+    return extent
   }
 
   func run(_ connection: Connection, _ lane: Lane) -> DatabaseRun {

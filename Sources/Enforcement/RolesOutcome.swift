@@ -107,6 +107,11 @@ struct RolesOutcome: Sendable {
     failures[pair.role, default: [:]][pair.member] = roleFailures[pair.member] ?? roleFailures[pair.role] ?? failure
   }
 
+  /// Why a membership is not as it should be.
+  func problem(_ pair: MembershipChange.Pair) -> Failure? {
+    failures[pair.role]?[pair.member] ?? roleFailures[pair.role]
+  }
+
   /// Who is a member of an audience, and who cannot be one, because no role can have the name, or none could be made:
   /// such a user has no grants either.
   func joined(_ audience: String) -> [String] {

@@ -10,13 +10,19 @@ struct RolesRun: Sendable {
   let connection: Connection
   let worker: String
 
-  func run(_ jobs: [ClaimedJob], in session: PostgresConnection) async throws -> [JobResult] {
+  /// The run's first part: what the jobs ask for, but not the end of leaving.
+  func work(_ jobs: [ClaimedJob], in session: PostgresConnection) async throws -> RolesOutcome {
     let outcome = try await session.transaction(deadline: .after(LaneRun.longestRun)) { session in
       try await LaneLock.take(.roles, in: session)
       return try await reconcile(jobs, in: session)
     }
     try await recordCommitted(outcome, job: jobs.first?.id)
     try await finishJoining(outcome)
+    return outcome
+  }
+
+  func run(_ jobs: [ClaimedJob], in session: PostgresConnection) async throws -> [JobResult] {
+    let outcome = try await work(jobs, in: session)
     guard jobs.contains(where: { $0.scope.subject == .leave }) else { return jobs.map(outcome.result) }
     var left = outcome
     let leaving = try await leave(&left, in: session)
@@ -94,7 +100,7 @@ struct RolesRun: Sendable {
   func read(_ jobs: [ClaimedJob]?, in session: PostgresConnection) async throws -> Memberships {
     let ids = jobs?.filter { $0.scope.subject == .audience }.compactMap(\.scope.audience)
     let grantees = jobs?.filter { $0.scope.subject == .grantee }.compactMap(\.scope.role) ?? []
-    let isEverything = jobs?.contains { $0.scope.subject == .everything || $0.scope.subject == .leave } ?? true
+    let isEverything = jobs?.contains { [.everything, .leave, .sweep].contains($0.scope.subject) } ?? true
     let rows = try await metadata.read { metadata in
       try await metadata.connection.query(
         statement(PackageResources.desired_members_sql),

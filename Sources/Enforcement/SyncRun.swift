@@ -128,7 +128,7 @@ struct SyncRun: Sendable {
   }
 
   private func comparison(_ lane: Lane, _ job: ClaimedJob) -> JobRequest {
-    JobRequest(lane: lane.id, kind: .subscribe, jobClass: .bulk, scope: .everything, parent: job.id)
+    JobRequest(lane: lane.id, kind: .sync, jobClass: .bulk, scope: .everything, parent: job.id)
   }
 
   private func evaluation(_ metadata: MetadataSession, _ job: ClaimedJob) async throws -> JobRequest {

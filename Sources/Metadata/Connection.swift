@@ -4,6 +4,8 @@ import Platform
 package struct Connection: Sendable, Equatable {
   package enum Kind: String, Sendable { case lakebase, postgres }
   package enum State: String, Sendable { case active, inactive, unhealthy, stopped, deleting, deleted }
+  /// What becomes of differences that nobody asked for: mended, as far as they are Sluice's, or only told.
+  package enum DriftMode: String, Sendable, CaseIterable { case repair, observe }
   package enum TLS: String, Sendable, CaseIterable {
     case disable, require
     case verifyFull = "verify-full"
@@ -25,6 +27,9 @@ package struct Connection: Sendable, Equatable {
   package var workspaceURL: String?
   package var instance: Instance?
   package var syncEverySeconds: Int64 = 3600
+  /// Between two sweeps for drift; 0 for none.
+  package var sweepEverySeconds: Int64 = 300
+  package var driftMode = DriftMode.repair
   package var enablesNewDataSources = true
   package var defaultPolicy = "none"
   /// Roles that Sluice may have in the instance: those of audiences, and those that it makes for users.

@@ -9,6 +9,10 @@ extension MetadataSession {
     try await lock(connection: changed.id)
     let before = try await connection(id: changed.id)
     try await store(changed)
+    // What was only told is to be mended now.
+    if before.driftMode != changed.driftMode || !before.isSamePlace(as: changed) {
+      try await forgetSweeps(of: changed.id)
+    }
     return try await submitUpdate(from: before, to: changed)
   }
 
@@ -42,7 +46,8 @@ extension MetadataSession {
         .text(changed.database), .text(changed.username), .text(changed.tls.rawValue),
         .optional(changed.workspaceURL), .optional(instanceName), .optional(endpoint),
         .int8(changed.syncEverySeconds), .text(changed.enablesNewDataSources ? "enabled" : "disabled"),
-        .text(changed.defaultPolicy), .int8(Int64(changed.roleBudget)),
+        .text(changed.defaultPolicy), .int8(Int64(changed.roleBudget)), .int8(changed.sweepEverySeconds),
+        .text(changed.driftMode.rawValue),
       ])
   }
 

@@ -5,7 +5,8 @@ import Postgres
 extension MetadataSession {
   private static let columns = """
     id, name, kind, host, host_address, port, database, username, tls, workspace_url, instance_name, endpoint, \
-    extract(epoch from sync_every)::bigint as sync_every, new_data_sources, default_policy, role_budget, state, state_reason, \
+    extract(epoch from sync_every)::bigint as sync_every, new_data_sources, default_policy, role_budget, \
+    extract(epoch from sweep_every)::bigint as sweep_every, drift_mode, state, state_reason, \
     \(rfc3339("state_since")) as state_since, \(rfc3339("synced_at")) as synced_at, server_version
     """
 
@@ -46,6 +47,7 @@ extension MetadataSession {
       .optional(new.workspaceURL), .optional(instanceName), .optional(endpoint), .bytea(sealed),
       .int8(new.syncEverySeconds), .text(new.enablesNewDataSources ? "enabled" : "disabled"),
       .text(new.defaultPolicy), .optional(new.serverVersion.map(Int64.init)), .int8(Int64(new.roleBudget)),
+      .int8(new.sweepEverySeconds), .text(new.driftMode.rawValue),
     ]
   }
 
@@ -140,7 +142,8 @@ extension MetadataSession {
   static func decode(_ row: PostgresRow) throws -> Connection {
     guard let kind = Connection.Kind(rawValue: try row.text("kind")),
       let state = Connection.State(rawValue: try row.text("state")),
-      let tls = Connection.TLS(rawValue: try row.text("tls"))
+      let tls = Connection.TLS(rawValue: try row.text("tls")),
+      let driftMode = Connection.DriftMode(rawValue: try row.text("drift_mode"))
     else { throw MetadataError(.corrupt, "connection \(try row.text("name")) has a kind or state of another version") }
     var connection = Connection(
       name: try row.text("name"), kind: kind, host: try row.text("host"), database: try row.text("database"),
@@ -153,6 +156,8 @@ extension MetadataSession {
     connection.instance = try row.optionalText("instance_name").map { .named($0) }
     if let endpoint = try row.optionalText("endpoint") { connection.instance = .endpoint(endpoint) }
     connection.syncEverySeconds = try row.int("sync_every")
+    connection.sweepEverySeconds = try row.int("sweep_every")
+    connection.driftMode = driftMode
     connection.enablesNewDataSources = try row.text("new_data_sources") == "enabled"
     connection.defaultPolicy = try row.text("default_policy")
     connection.roleBudget = Int(try row.int("role_budget"))

@@ -28,6 +28,8 @@ package struct JobScope: Sendable, Hashable, Codable {
     case everything
     /// As `everything`, because the connection is being left.
     case leave
+    /// What somebody may have changed in the target since the last look.
+    case sweep
     /// Audiences of a connection.
     case governance
   }
@@ -43,6 +45,7 @@ package struct JobScope: Sendable, Hashable, Codable {
   package static let connection = JobScope(.connection)
   package static let everything = JobScope(.everything)
   package static let leave = JobScope(.leave)
+  package static let sweep = JobScope(.sweep)
   package static let governance = JobScope(.governance)
   package static func database(_ id: Int64) -> JobScope { with(.database) { $0.securable = id } }
   package static func schema(_ id: Int64) -> JobScope { with(.schema) { $0.securable = id } }

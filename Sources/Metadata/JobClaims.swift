@@ -165,7 +165,7 @@ extension MetadataSession {
     }
   }
 
-  private static func decodeClaimed(_ row: PostgresRow) throws -> ClaimedJob {
+  static func decodeClaimed(_ row: PostgresRow) throws -> ClaimedJob {
     guard let kind = JobKind(rawValue: try row.text("kind")),
       let jobClass = JobClass(rawValue: Int(try row.int("class")))
     else { throw MetadataError(.corrupt, "job \(try row.int("id")) was written by another version") }

@@ -32,6 +32,10 @@ package enum MetricName {
   package static let targetTransactions = "sluice_target_transactions_total"
   /// Seconds that such a transaction took.
   package static let targetTransactionSeconds = "sluice_target_transaction_seconds"
+  /// Differences that nobody asked for, as sweeps found them; dimension `finding`: `lost`, `surplus`, `changed`, `foreign`.
+  package static let drift = "sluice_drift_total"
+  /// Relations whose access control lists sweeps read.
+  package static let sweepExamined = "sluice_sweep_examined_relations_total"
   /// Jobs that a worker takes at once now, so that a batch takes about its batch time.
   package static let batchLimit = "sluice_batch_limit"
   /// Seconds from claim to settlement of a batch.

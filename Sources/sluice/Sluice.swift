@@ -31,7 +31,9 @@ struct Sluice: AsyncParsableCommand {
         ]),
       CommandGroup(
         name: "Jobs",
-        subcommands: [SubmitCommand.self, JobCommand.self, DeadCommand.self, QueueCommand.self, PlanCommand.self]),
+        subcommands: [
+          SubmitCommand.self, JobCommand.self, DeadCommand.self, QueueCommand.self, PlanCommand.self, DriftCommand.self,
+        ]),
     ])
 
   /// Parses and runs; every way to fail ends in `Ending`.

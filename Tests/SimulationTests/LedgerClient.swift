@@ -138,6 +138,10 @@ extension LedgerClient {
     }
   }
 
+  /// Sweeps are jobs like syncs: nothing of the queue is about them.
+  func connectionsDueForSweep(limit: Int) async throws -> [Connection] { [] }
+  func planSweep(of connection: Int64, skippingThis: Bool) async throws {}
+
   func dueProbes(limit: Int) async throws -> [(connection: Connection, failures: Int)] {
     try await call("due probes") {
       sorted().filter { [.stopped, .unhealthy].contains($0.state) && $0.probeAt <= ledger.world.now }

@@ -9,6 +9,7 @@ extension Connection {
       "user": .text(username), "tls": .text(tls.rawValue), "workspace_url": .optional(workspaceURL),
       "instance": .optional(instanceName), "endpoint": .optional(endpointName),
       "sync_every": .duration(.seconds(syncEverySeconds)),
+      "sweep_every": .duration(.seconds(sweepEverySeconds)), "drift": .text(driftMode.rawValue),
       "new_data_sources": .text(enablesNewDataSources ? "enabled" : "disabled"),
       "default_policy": .text(defaultPolicy), "role_budget": .count(roleBudget), "synced_at": .optional(syncedAt),
       "server_version": .optional(serverVersion.map(Int64.init)),

@@ -23,6 +23,11 @@ struct ConnectionUpdate: AsyncParsableCommand {
   @Option(help: .init("Its new password; - for standard input.", valueName: "file")) var passwordFile: String?
   @Option(help: .init("Between two syncs, such as 1h.", valueName: "duration"), transform: WaitOptions.duration)
   var syncEvery: Duration?
+  @Option(
+    help: .init("Between two sweeps for drift, such as 5m; 0 for none.", valueName: "duration"),
+    transform: WaitOptions.duration)
+  var sweepEvery: Duration?
+  @Option(help: "What becomes of drift: repair it, or observe, which only tells.") var drift: DriftSetting?
   @Option(help: "enabled or disabled.") var newDataSources: DataSourceSetting?
   @Option(help: "none or individually-selected.") var defaultPolicy: DefaultPolicy?
   @Option(help: .init("Roles that Sluice may have in the instance, for audiences and users.", valueName: "count"))
@@ -33,6 +38,7 @@ struct ConnectionUpdate: AsyncParsableCommand {
   func validate() throws {
     let isChange =
       touchesTarget || syncEvery != nil || newDataSources != nil || defaultPolicy != nil || roleBudget != nil
+      || sweepEvery != nil || drift != nil
     if !isChange { throw ValidationError("Give at least one thing to change, such as --sync-every 30m.") }
     if user != nil && clientId != nil { throw ValidationError("Give one of --user and --client-id.") }
     if passwordFile != nil && clientSecretFile != nil {
@@ -40,6 +46,9 @@ struct ConnectionUpdate: AsyncParsableCommand {
     }
     if let port, !(1...65535).contains(port) { throw ValidationError("--port is 1 to 65535.") }
     if let syncEvery, syncEvery < .seconds(60) { throw ValidationError("--sync-every is at least 1m.") }
+    if let sweepEvery, sweepEvery != .zero, sweepEvery < .seconds(60) {
+      throw ValidationError("--sweep-every is at least 1m, or 0 for none.")
+    }
     if let roleBudget, !(0...Connection.maximumRoleBudget).contains(roleBudget) {
       throw ValidationError("--role-budget is 0 to \(Connection.maximumRoleBudget).")
     }
@@ -116,6 +125,8 @@ struct ConnectionUpdate: AsyncParsableCommand {
     if let workspaceUrl { after.workspaceURL = workspaceUrl }
     if let username = clientId ?? user { after.username = username }
     if let syncEvery { after.syncEverySeconds = syncEvery.components.seconds }
+    if let sweepEvery { after.sweepEverySeconds = sweepEvery.components.seconds }
+    if let drift { after.driftMode = drift.mode }
     if let newDataSources { after.enablesNewDataSources = newDataSources == .enabled }
     if let defaultPolicy { after.defaultPolicy = defaultPolicy.rawValue }
     if let roleBudget { after.roleBudget = roleBudget }
@@ -124,6 +135,12 @@ struct ConnectionUpdate: AsyncParsableCommand {
 }
 
 enum DataSourceSetting: String, CaseIterable, ExpressibleByArgument, Sendable { case enabled, disabled }
+
+enum DriftSetting: String, CaseIterable, ExpressibleByArgument, Sendable {
+  case repair, observe
+
+  var mode: Connection.DriftMode { self == .repair ? .repair : .observe }
+}
 
 enum DefaultPolicy: String, CaseIterable, ExpressibleByArgument, Sendable {
   case none

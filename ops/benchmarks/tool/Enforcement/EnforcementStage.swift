@@ -67,8 +67,9 @@ struct EnforcementStage: Sendable {
       username: BenchTarget.manager)
     connection.port = target.server.port
     connection.tls = .disable
-    // No sync but those that a case asks for.
+    // No sync and no sweep but those that a case asks for.
     connection.syncEverySeconds = 365 * 86_400
+    connection.sweepEverySeconds = 0
     return connection
   }
 

@@ -1,0 +1,83 @@
+import ArgumentParser
+import Enforcement
+import Governance
+import Metadata
+
+struct DriftCommand: AsyncParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "drift", abstract: "Shows differences that nobody asked for, and access that Sluice did not give.",
+    discussion: """
+      Read from the real catalogs; nothing is changed. lost: should be there and is not. surplus: is there by Sluice's \
+      grantor and should not be. changed: a membership with other options. foreign: access of somebody with an account \
+      that no subscription explains, with the route it comes by. What an open job is about to change is shown as \
+      pending. Exit 0 if there is nothing but that, 1 if there is.
+
+      Example: sluice drift prod/main
+      """)
+
+  @Argument(
+    help: .init("A connection, database, schema or table; everything without it.", valueName: "path"),
+    transform: PathText.parse)
+  var path: SecurablePath?
+  @OptionGroup var common: CommonOptions
+
+  func run() async throws {
+    try await common.settingOptions.withMetadata(requiring: [.secretKeyFile]) { metadata, settings in
+      let connections = try await metadata.read { session in
+        if let path {
+          try await session.requireExistence(of: path)
+          return [try await session.connection(named: path.connection)]
+        }
+        return try await session.connections().filter { $0.state != .inactive && $0.state != .deleting }
+      }
+      let found = try await settings.withTargets(metadata) { targets in
+        let planner = Planner(metadata: metadata, targets: targets)
+        var found: [Place] = []
+        for connection in connections {
+          found += try await planner.drift(connection, below: path).map { place in
+            Place(connection: connection.name, database: place.database, drift: place.drift)
+          }
+        }
+        return found
+      }
+      try show(found)
+      let isDrift = found.contains { $0.drift.unlisted > 0 || !$0.drift.unexplained.isEmpty }
+      if isDrift { throw ExitCode(ExitStatus.failed.rawValue) }
+    }
+  }
+
+  struct Place: Sendable {
+    let connection: String
+    let database: String?
+    let drift: Drift
+
+    var records: [OutputRecord] {
+      drift.entries.map { entry in
+        [
+          "connection": .text(connection), "database": .optional(database), "finding": .text(entry.finding.rawValue),
+          "pending": .bool(entry.isPending), "grantee": .text(entry.grantee), "privileges": .text(entry.privileges),
+          "on": .text(entry.place), "route": .optional(entry.route), "via": .optional(entry.via),
+          "grantor": .optional(entry.grantor), "problem": .optional(entry.problem),
+        ]
+      }
+    }
+  }
+
+  private func show(_ found: [Place]) throws {
+    try common.output.list(
+      found.flatMap(\.records),
+      columns: [
+        "connection", "database", "finding", "pending", "grantee", "privileges", "on", "route", "via", "grantor",
+      ],
+      empty: "no drift")
+    for place in found where place.drift.unlisted + place.drift.unasked > 0 {
+      let name = place.connection + (place.database.map { "/\($0)" } ?? "")
+      if place.drift.unlisted > 0 { Output.standardError("\(name): \(place.drift.unlisted) more are not listed\n") }
+      if place.drift.unasked > 0 {
+        Output.standardError(
+          "\(name): \(place.drift.unasked) pairs of a user and a data source were not asked for foreign access; "
+            + "give a narrower path\n")
+      }
+    }
+  }
+}
