@@ -24,6 +24,8 @@ struct DatabaseProgress: Sendable {
   private(set) var waits = 0
   private(set) var isDone = false
   private var outcomes: [DatabaseOutcome] = []
+  /// What the roles of revoke jobs can still do, once that was looked for.
+  var residual = ResidualLook()
   private var conflicts: Set<UInt32> = []
   private var repeated = 0
   private var failures = 0
@@ -82,6 +84,13 @@ struct DatabaseProgress: Sendable {
     self.agenda = agenda
   }
 
+  /// The audiences of the connection.
+  var audiences: [String] { agenda?.managed.filter { $0.value == .audience }.keys.sorted() ?? [] }
+
+  var residualQuestion: ResidualLook.Question {
+    outcomes.reduce(into: .init()) { $0.add($1) }
+  }
+
   var isStale: Bool {
     outcomes.contains { outcome in
       !outcome.missingRelations.isEmpty || outcome.failures.values.contains { $0.kind == .gone }
@@ -97,12 +106,19 @@ extension DatabaseProgress {
   /// The results of the jobs that were decided; the others come again.
   func results(of jobs: [ClaimedJob]) -> [JobResult] {
     guard let agenda else { return [] }
-    let left = Set(agenda.left)
-    return jobs.compactMap { job in
-      if !isDone, isUndecided(job, agenda, left) { return nil }
-      return result(of: job, agenda)
-    }
+    return decided(jobs).map { result(of: $0, agenda) }
   }
+
+  /// The jobs that were decided.
+  func decided(_ jobs: [ClaimedJob]) -> [ClaimedJob] {
+    guard let agenda else { return [] }
+    if isDone { return jobs }
+    let left = Set(agenda.left)
+    return jobs.filter { !isUndecided($0, agenda, left) }
+  }
+
+  /// The role that a job is about; nil for none, and for more than one.
+  func role(of job: ClaimedJob) -> String? { agenda?.names.role(of: job) }
 
   private func isUndecided(_ job: ClaimedJob, _ agenda: Agenda, _ left: Set<UInt32>) -> Bool {
     switch job.scope.subject {
@@ -116,7 +132,7 @@ extension DatabaseProgress {
   }
 
   private func result(of job: ClaimedJob, _ agenda: Agenda) -> JobResult {
-    let summary = summary(of: job)
+    let summary = summary(of: job, agenda)
     let all = outcomes.flatMap { $0.failures(of: job) } + abandoned(job, agenda)
     guard let failure = all.first(where: { $0.kind != .conflict }) ?? all.first else {
       return JobResult(id: job.id, outcome: .completed, result: summary)
@@ -153,18 +169,18 @@ extension DatabaseProgress {
     let list: [String]
   }
 
-  private func summary(of job: ClaimedJob) -> String {
+  private func summary(of job: ClaimedJob, _ agenda: Agenda) -> String {
     var summary = Summary()
     var verified: [String] = []
-    var residual: [ResidualAccess] = []
     for outcome in outcomes {
       let work = outcome.work(of: job)
       summary.granted += work.granted
       summary.revoked += work.revoked
       verified += work.verified
-      residual += outcome.residual(of: job)
     }
-    let notes = Set(outcomes.flatMap(\.notes)).sorted()
+    let residual = residual.routes(of: job, role: agenda.names.role(of: job))
+    let gaps = job.kind == .revoke ? self.residual.gaps : []
+    let notes = Set(outcomes.flatMap(\.notes) + gaps).sorted()
     let warnings = Set(outcomes.flatMap(\.warnings)).sorted()
     if !notes.isEmpty { summary.notes = notes }
     if !warnings.isEmpty { summary.warnings = warnings }

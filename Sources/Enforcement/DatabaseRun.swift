@@ -34,6 +34,7 @@ struct DatabaseRun: Sendable {
       if progress.waits > 0 { try await Task.sleep(for: Self.pause.delay(failures: progress.waits)) }
     }
     try await followUp(jobs, progress)
+    progress.residual = try await lookForResidual(jobs, progress, in: session)
     return progress.results(of: jobs)
   }
 
@@ -114,7 +115,6 @@ struct DatabaseRun: Sendable {
     }
     outcome.note(application)
     try await verify(&outcome, application, in: session)
-    outcome.residual = try await ResidualAccess.afterRevokes(jobs, outcome, in: session)
     try await recordBeforeCommit(outcome, made)
     return Chunk(agenda: agenda, window: window, isWhole: isWhole, outcome: outcome)
   }

@@ -20,6 +20,9 @@ package struct JobScope: Sendable, Hashable, Codable {
     case audience
     /// Everything a role holds through Sluice, such as after a change of mapping.
     case grantee
+    /// What a role can still do on the data sources of a database that it should not have, such as after it left an
+    /// audience. Nothing is changed.
+    case residual
     /// Every role that Sluice manages on one data source.
     case securable
     /// Dropping a role that Sluice made, once nothing refers to it.
@@ -50,6 +53,7 @@ package struct JobScope: Sendable, Hashable, Codable {
   package static func securable(_ id: Int64) -> JobScope { with(.securable) { $0.securable = id } }
   package static func audience(_ id: Int64) -> JobScope { with(.audience) { $0.audience = id } }
   package static func grantee(_ role: String) -> JobScope { with(.grantee) { $0.role = role } }
+  package static func residual(_ role: String) -> JobScope { with(.residual) { $0.role = role } }
   package static func retirement(_ role: String) -> JobScope { with(.retirement) { $0.role = role } }
   package static func subscription(identity: Int64, securable: Int64) -> JobScope {
     with(.subscription) {
