@@ -26,6 +26,8 @@ struct DatabaseProgress: Sendable {
   private var outcomes: [DatabaseOutcome] = []
   /// What the roles of revoke jobs can still do, once that was looked for.
   var residual = ResidualLook()
+  /// What became of sessions that were to end, by role.
+  var sessions: [String: SessionEnding.Outcome] = [:]
   private var conflicts: Set<UInt32> = []
   private var repeated = 0
   private var failures = 0
@@ -160,6 +162,8 @@ extension DatabaseProgress {
     var notes: [String]?
     var warnings: [String]?
     var verified: Verified?
+    var sessions_ended: Int?
+    var sessions_left: [String]?
     var residual_access: [ResidualAccess]?
     var residual_access_unlisted: Int?
   }
@@ -182,6 +186,11 @@ extension DatabaseProgress {
     let gaps = job.kind == .revoke ? self.residual.gaps : []
     let notes = Set(outcomes.flatMap(\.notes) + gaps).sorted()
     let warnings = Set(outcomes.flatMap(\.warnings)).sorted()
+    if job.scope.endsSessions == true {
+      let sessions = role(of: job).flatMap { self.sessions[$0] }
+      summary.sessions_ended = sessions?.ended ?? 0
+      summary.sessions_left = sessions?.left.isEmpty == false ? sessions?.left : nil
+    }
     if !notes.isEmpty { summary.notes = notes }
     if !warnings.isEmpty { summary.warnings = warnings }
     if !verified.isEmpty {

@@ -34,6 +34,7 @@ struct DatabaseRun: Sendable {
       if progress.waits > 0 { try await Task.sleep(for: Self.pause.delay(failures: progress.waits)) }
     }
     try await followUp(jobs, progress)
+    progress.sessions = try await endSessions(progress.decided(jobs), progress, in: session)
     progress.residual = try await lookForResidual(jobs, progress, in: session)
     return progress.results(of: jobs)
   }

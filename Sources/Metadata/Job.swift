@@ -40,6 +40,8 @@ package struct JobScope: Sendable, Hashable, Codable {
   package var identity: Int64?
   package var audience: Int64?
   package var role: String?
+  /// Whether the role's sessions in the database end once the revoke is committed; nil for not.
+  package var endsSessions: Bool?
 
   private init(_ subject: Subject) { self.subject = subject }
 
@@ -55,10 +57,11 @@ package struct JobScope: Sendable, Hashable, Codable {
   package static func grantee(_ role: String) -> JobScope { with(.grantee) { $0.role = role } }
   package static func residual(_ role: String) -> JobScope { with(.residual) { $0.role = role } }
   package static func retirement(_ role: String) -> JobScope { with(.retirement) { $0.role = role } }
-  package static func subscription(identity: Int64, securable: Int64) -> JobScope {
+  package static func subscription(identity: Int64, securable: Int64, endsSessions: Bool = false) -> JobScope {
     with(.subscription) {
       $0.identity = identity
       $0.securable = securable
+      $0.endsSessions = endsSessions ? true : nil
     }
   }
 
@@ -119,7 +122,7 @@ struct CoalescingKey: Hashable, Comparable {
     func number(_ value: Int64?) -> String { value.map(String.init) ?? "-" }
     openKey = [
       request.kind.rawValue, scope.subject.rawValue, number(scope.securable), number(scope.identity),
-      number(scope.audience), scope.role,
+      number(scope.audience), scope.endsSessions == true ? "ending" : nil, scope.role,
     ].compactMap(\.self).joined(separator: " ")
   }
 
