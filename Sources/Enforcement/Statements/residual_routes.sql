@@ -28,7 +28,9 @@ with recursive pair as materialized (
       from pg_auth_members m
       where m.member = r.holder and not (m.member = r.member and m.roleid in (select oid from audience))
       union all
-      select 'pg_database_owner'::regrole, false, true, true
+      select 'pg_database_owner'::regrole, false,
+        current_setting('server_version_num')::int >= 160000
+          or (select u.rolinherit from pg_roles u where u.oid = d.datdba), true
       from pg_database d where d.datname = current_database() and d.datdba = r.holder
     ) e
     cross join lateral (
