@@ -66,10 +66,10 @@ struct ResidualOracleTests {
     func one(_ of: [String]) -> String { of[Int.random(in: 0..<of.count, using: &random)] }
     var script = roles.map { "create role \($0) \(chance(70) ? "inherit" : "noinherit")" }
     for (index, member) in roles.enumerated() {
-      for role in roles[..<index] where chance(30) {
+      for role in roles[..<index] where chance(45) {
         let options =
           target.server.hasMembershipOptions
-          ? " with inherit \(chance(50)), set \(chance(50)), admin \(chance(20))"
+          ? " with inherit \(chance(50)), set \(chance(50)), admin \(chance(10))"
           : chance(20) ? " with admin option" : ""
         script.append("grant \(role) to \(member)\(options)")
       }
@@ -88,8 +88,8 @@ struct ResidualOracleTests {
     }
     if chance(20) { script.append("grant \(one(["pg_read_all_data", "pg_write_all_data"])) to \(one(roles))") }
     if chance(15) { script.append("alter role \(one(roles)) superuser") }
-    if chance(20) { script.append("alter database \(target.database) owner to \(one(roles))") }
-    if chance(20) { script.append("grant select on all tables in schema one to pg_database_owner") }
+    if chance(50) { script.append("alter database \(target.database) owner to \(one(roles))") }
+    if chance(40) { script.append("grant select on all tables in schema one to pg_database_owner") }
     script.append("grant usage on schema one to \(one(others))")
     script.append("grant usage on schema two to \(one(roles))")
     // Not to everybody: other tests would see it.
