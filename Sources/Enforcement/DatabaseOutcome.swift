@@ -14,7 +14,6 @@ struct DatabaseOutcome: Sendable {
   private(set) var warnings: [String] = []
   /// What was read back, as text, by entry: those that are there, with their grantor, and those that are gone.
   private(set) var verified: [Grant: String] = [:]
-  var residual: [ResidualAccess] = []
   private var index = GrantIndex()
 
   /// At most this many bytes of statements go into an entry of the audit trail.
@@ -157,19 +156,6 @@ extension DatabaseOutcome {
           .gone, "the table is gone from the target", remedy: "a sync of its database was submitted; subscribe again"))
     }
     return found
-  }
-
-  func residual(of job: ClaimedJob) -> [ResidualAccess] {
-    guard job.kind == .revoke, !residual.isEmpty else { return [] }
-    let role = names.role(of: job)
-    return residual.filter { found in
-      switch job.scope.subject {
-      case .subscription: found.role == role && found.securable == job.scope.securable
-      case .grantee, .audience: found.role == role
-      case .securable: found.securable == job.scope.securable
-      default: true
-      }
-    }
   }
 
   /// Whether a role that cannot exist should have had something that the job is about.

@@ -26,6 +26,10 @@ struct DatabaseProgress: Sendable {
   private(set) var outcomes: [DatabaseOutcome] = []
   /// Relations that were compared.
   private(set) var examined = 0
+  /// What the roles of revoke jobs can still do, once that was looked for.
+  var residual = ResidualLook()
+  /// What became of sessions that were to end, by role.
+  var sessions: [String: SessionEnding.Outcome] = [:]
   private var conflicts: Set<UInt32> = []
   private var repeated = 0
   private var failures = 0
@@ -85,6 +89,13 @@ struct DatabaseProgress: Sendable {
     self.agenda = agenda
   }
 
+  /// The audiences of the connection.
+  var audiences: [String] { agenda?.managed.filter { $0.value == .audience }.keys.sorted() ?? [] }
+
+  var residualQuestion: ResidualLook.Question {
+    outcomes.reduce(into: .init()) { $0.add($1) }
+  }
+
   var isStale: Bool {
     outcomes.contains { outcome in
       !outcome.missingRelations.isEmpty || outcome.failures.values.contains { $0.kind == .gone }
@@ -100,12 +111,19 @@ extension DatabaseProgress {
   /// The results of the jobs that were decided; the others come again.
   func results(of jobs: [ClaimedJob]) -> [JobResult] {
     guard let agenda else { return [] }
-    let left = Set(agenda.left)
-    return jobs.compactMap { job in
-      if !isDone, isUndecided(job, agenda, left) { return nil }
-      return result(of: job, agenda)
-    }
+    return decided(jobs).map { result(of: $0, agenda) }
   }
+
+  /// The jobs that were decided.
+  func decided(_ jobs: [ClaimedJob]) -> [ClaimedJob] {
+    guard let agenda else { return [] }
+    if isDone { return jobs }
+    let left = Set(agenda.left)
+    return jobs.filter { !isUndecided($0, agenda, left) }
+  }
+
+  /// The role that a job is about; nil for none, and for more than one.
+  func role(of job: ClaimedJob) -> String? { agenda?.names.role(of: job) }
 
   private func isUndecided(_ job: ClaimedJob, _ agenda: Agenda, _ left: Set<UInt32>) -> Bool {
     switch job.scope.subject {
@@ -119,7 +137,7 @@ extension DatabaseProgress {
   }
 
   private func result(of job: ClaimedJob, _ agenda: Agenda) -> JobResult {
-    let summary = summary(of: job)
+    let summary = summary(of: job, agenda)
     let all = outcomes.flatMap { $0.failures(of: job) } + abandoned(job, agenda)
     guard let failure = all.first(where: { $0.kind != .conflict }) ?? all.first else {
       return JobResult(id: job.id, outcome: .completed, result: summary)
@@ -147,6 +165,8 @@ extension DatabaseProgress {
     var notes: [String]?
     var warnings: [String]?
     var verified: Verified?
+    var sessions_ended: Int?
+    var sessions_left: [String]?
     var residual_access: [ResidualAccess]?
     var residual_access_unlisted: Int?
   }
@@ -156,19 +176,24 @@ extension DatabaseProgress {
     let list: [String]
   }
 
-  private func summary(of job: ClaimedJob) -> String {
+  private func summary(of job: ClaimedJob, _ agenda: Agenda) -> String {
     var summary = Summary()
     var verified: [String] = []
-    var residual: [ResidualAccess] = []
     for outcome in outcomes {
       let work = outcome.work(of: job)
       summary.granted += work.granted
       summary.revoked += work.revoked
       verified += work.verified
-      residual += outcome.residual(of: job)
     }
-    let notes = Set(outcomes.flatMap(\.notes)).sorted()
+    let residual = residual.routes(of: job, role: agenda.names.role(of: job))
+    let gaps = job.kind == .revoke ? self.residual.gaps : []
+    let notes = Set(outcomes.flatMap(\.notes) + gaps).sorted()
     let warnings = Set(outcomes.flatMap(\.warnings)).sorted()
+    if job.scope.endsSessions == true {
+      let sessions = role(of: job).flatMap { self.sessions[$0] }
+      summary.sessions_ended = sessions?.ended ?? 0
+      summary.sessions_left = sessions?.left.isEmpty == false ? sessions?.left : nil
+    }
     if !notes.isEmpty { summary.notes = notes }
     if !warnings.isEmpty { summary.warnings = warnings }
     if !verified.isEmpty {

@@ -19,7 +19,10 @@ struct DatabaseRun: Sendable {
   private static let pause = Backoff(base: .milliseconds(20), cap: .milliseconds(500))
 
   func run(_ jobs: [ClaimedJob], in session: PostgresConnection) async throws -> [JobResult] {
-    try await work(jobs, in: session).results(of: jobs)
+    var progress = try await work(jobs, in: session)
+    progress.sessions = try await endSessions(progress.decided(jobs), progress, in: session)
+    progress.residual = try await lookForResidual(jobs, progress, in: session)
+    return progress.results(of: jobs)
   }
 
   func work(_ jobs: [ClaimedJob], in session: PostgresConnection) async throws -> DatabaseProgress {
@@ -120,7 +123,6 @@ struct DatabaseRun: Sendable {
     }
     outcome.note(application)
     try await verify(&outcome, application, in: session)
-    outcome.residual = try await ResidualAccess.afterRevokes(jobs, outcome, in: session)
     try await recordBeforeCommit(outcome, made)
     return Chunk(agenda: agenda, window: window, isWhole: isWhole, outcome: outcome)
   }

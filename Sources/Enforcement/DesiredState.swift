@@ -88,7 +88,7 @@ extension MetadataSession {
   }
 
   /// Whom these roles may belong to, on whatever connection.
-  private func people(of roles: Set<String>) async throws -> [Int64] {
+  func people(of roles: Set<String>) async throws -> [Int64] {
     try await connection.query(statement(PackageResources.role_people_sql), [.textArray(Array(roles))]).rows
       .map { try $0.int("id") }
   }

@@ -119,12 +119,15 @@ package struct Explainer: Sendable {
     guard let row = rows.first else {
       return .init(roleExists: false, canRead: false, canWrite: false, routes: [], residual: [])
     }
-    let routes = try await ResidualAccess.routes(
-      [(role, desired.securable.id, desired.securable.oid)], in: session)
+    let oid = desired.securable.oid
+    let routes = try await ResidualAccess.routes([(role, desired.securable.id, oid)], in: session)
+    let observed = try await ObservedState.read(roles: [RoleName(role)], relations: [oid], in: session)
+    let grantors = Set(observed.grantors.filter { $0.key.securable.oid == oid }.values)
     let residual = routes.filter { route in
       switch route.route {
-      case "membership": !desired.managed.contains(route.via ?? "")
-      case "grant": !desired.isDirect
+      // Of an audience of which the user itself is a member.
+      case "membership": route.memberOf != nil || !desired.managed.contains(route.via ?? "")
+      case "grant": !desired.isDirect || route.columns != nil || !grantors.contains(route.grantor ?? "")
       default: true
       }
     }

@@ -47,7 +47,7 @@ extension Extent {
     for job in jobs {
       let role = roles.role(of: job)
       switch job.scope.subject {
-      case .connection, .database, .schema, .relation, .retirement, .governance: break
+      case .connection, .database, .schema, .relation, .retirement, .residual, .governance: break
       case .subscription:
         guard let role, let securable = job.scope.securable else { continue }
         extent.pairs.insert(Pair(role: role, securable: securable))

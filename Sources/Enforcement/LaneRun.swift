@@ -217,7 +217,10 @@ package struct LaneRun: Sendable {
         guard let database = open.lane.database else { preconditionFailure("a database lane has a database") }
         let run = DatabaseRun(
           metadata: metadata, connection: open.connection, database: database, worker: worker, limits: targets.limits)
-        results += try await run.run(changes, in: session)
+        let looks = changes.filter { $0.scope.subject == .residual }
+        let others = changes.filter { $0.scope.subject != .residual }
+        if !others.isEmpty { results += try await run.run(others, in: session) }
+        if !looks.isEmpty { results += try await run.look(looks, in: session) }
       case .governance: preconditionFailure("governance lanes do not enforce")
       }
     }

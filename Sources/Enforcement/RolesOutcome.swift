@@ -102,6 +102,12 @@ struct RolesOutcome: Sendable {
     verified = after.filter { $0.isOurs && granted.contains(.init(role: $0.role, member: $0.member)) }
   }
 
+  /// Who is to be a member no more of some audience.
+  func leavers(_ diff: MembershipDiff) -> [String] {
+    let left = diff.revokes.flatMap(\.pairs).filter { memberships.desired[$0.role]?.contains($0.member) != true }
+    return Set(left.map(\.member.value)).sorted()
+  }
+
   private mutating func fail(_ pair: MembershipChange.Pair, _ failure: Failure) {
     guard failures[pair.role]?[pair.member] == nil else { return }
     failures[pair.role, default: [:]][pair.member] = roleFailures[pair.member] ?? roleFailures[pair.role] ?? failure

@@ -172,12 +172,17 @@ struct RolesRun: Sendable {
   }
 
   /// Audiences are noted when somebody becomes a member; users' roles when something is granted to them directly, or
-  /// when Sluice makes them.
+  /// when Sluice makes them. What is left to those who leave is asked for here, so that a crash after the commit does
+  /// not forget it.
   private func recordBeforeCommit(_ diff: MembershipDiff, _ outcome: RolesOutcome) async throws {
     let audiences = Set(diff.grants.map(\.role)).filter { outcome.roleFailures[$0] == nil }
-    guard !audiences.isEmpty else { return }
     let roles = audiences.map { ManagedRole(role: $0.value, kind: .audience, made: true) }
-    try await metadata.transaction { try await $0.note(roles, of: connection.id) }
+    let leavers = connection.state == .deleting ? [] : outcome.leavers(diff)
+    guard !roles.isEmpty || !leavers.isEmpty else { return }
+    try await metadata.transaction { metadata in
+      try await metadata.note(roles, of: connection.id)
+      try await metadata.submitLooks(for: leavers, on: connection.id)
+    }
   }
 
   /// What is true only once the target has committed: a role whose drop was rolled back must be found again.

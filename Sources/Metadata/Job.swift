@@ -20,6 +20,9 @@ package struct JobScope: Sendable, Hashable, Codable {
     case audience
     /// Everything a role holds through Sluice, such as after a change of mapping.
     case grantee
+    /// What a role can still do on the data sources of a database that it should not have, such as after it left an
+    /// audience. Nothing is changed.
+    case residual
     /// Every role that Sluice manages on one data source.
     case securable
     /// Dropping a role that Sluice made, once nothing refers to it.
@@ -39,6 +42,8 @@ package struct JobScope: Sendable, Hashable, Codable {
   package var identity: Int64?
   package var audience: Int64?
   package var role: String?
+  /// Whether the role's sessions in the database end once the revoke is committed; nil for not.
+  package var endsSessions: Bool?
 
   private init(_ subject: Subject) { self.subject = subject }
 
@@ -53,11 +58,13 @@ package struct JobScope: Sendable, Hashable, Codable {
   package static func securable(_ id: Int64) -> JobScope { with(.securable) { $0.securable = id } }
   package static func audience(_ id: Int64) -> JobScope { with(.audience) { $0.audience = id } }
   package static func grantee(_ role: String) -> JobScope { with(.grantee) { $0.role = role } }
+  package static func residual(_ role: String) -> JobScope { with(.residual) { $0.role = role } }
   package static func retirement(_ role: String) -> JobScope { with(.retirement) { $0.role = role } }
-  package static func subscription(identity: Int64, securable: Int64) -> JobScope {
+  package static func subscription(identity: Int64, securable: Int64, endsSessions: Bool = false) -> JobScope {
     with(.subscription) {
       $0.identity = identity
       $0.securable = securable
+      $0.endsSessions = endsSessions ? true : nil
     }
   }
 
@@ -118,7 +125,7 @@ struct CoalescingKey: Hashable, Comparable {
     func number(_ value: Int64?) -> String { value.map(String.init) ?? "-" }
     openKey = [
       request.kind.rawValue, scope.subject.rawValue, number(scope.securable), number(scope.identity),
-      number(scope.audience), scope.role,
+      number(scope.audience), scope.endsSessions == true ? "ending" : nil, scope.role,
     ].compactMap(\.self).joined(separator: " ")
   }
 

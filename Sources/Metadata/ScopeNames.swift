@@ -27,7 +27,10 @@ package struct ScopeNames: Sendable {
 extension MetadataSession {
   /// The names in the scopes of these jobs, in one statement.
   package func scopeNames(of jobs: [Job]) async throws -> ScopeNames {
-    let scopes = jobs.map(\.scope)
+    try await scopeNames(of: jobs.map(\.scope))
+  }
+
+  package func scopeNames(of scopes: [JobScope]) async throws -> ScopeNames {
     var names = ScopeNames()
     for row in try await connection.query(
       statement(PackageResources.list_scope_names_sql),

@@ -11,13 +11,20 @@ package struct SubscriptionRequest: Sendable, Hashable {
   package var access: AccessLevel?
   /// RFC 3339; only for subscribe.
   package var expires: String?
+  /// Only for revoke: whether the sessions are ended that the user's role has open in the database, because an open
+  /// cursor survives a REVOKE.
+  package var endsSessions: Bool
 
-  package init(kind: Kind, user: String, path: SecurablePath, access: AccessLevel? = nil, expires: String? = nil) {
+  package init(
+    kind: Kind, user: String, path: SecurablePath, access: AccessLevel? = nil, expires: String? = nil,
+    endsSessions: Bool = false
+  ) {
     self.kind = kind
     self.user = user
     self.path = path
     self.access = access
     self.expires = expires
+    self.endsSessions = endsSessions
   }
 }
 

@@ -78,7 +78,8 @@ extension MetadataSession {
       JobRequest(
         lane: item.lane, kind: item.request.kind == .revoke ? .revoke : .subscribe,
         jobClass: item.request.kind == .revoke ? .revoke : jobClass,
-        scope: .subscription(identity: item.identity, securable: item.securable))
+        scope: .subscription(
+          identity: item.identity, securable: item.securable, endsSessions: item.request.endsSessions))
     }
     let added = Set(wanted.filter { $0.request.kind == .subscribe }.map(\.securable))
     let isLoss = wanted.contains { $0.request.kind == .revoke }

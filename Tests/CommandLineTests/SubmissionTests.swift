@@ -9,6 +9,7 @@ import Testing
     #"{"kind":"subscribe","user":"ana","path":"prod/db/s/t"}"#,
     #"{"kind":"subscribe","user":"ana","path":"prod/db/s/t","access":"write","expires":"2999-01-01T00:00:00Z"}"#,
     #"{"kind":"revoke","user":"ana","path":"prod/db/s/t","access":null}"#,
+    #"{"kind":"revoke","user":"ana","path":"prod/db/s/t","terminate_sessions":true}"#,
     #"{"kind":"subscribe","user":"Zoë \"📊\"","path":"prod/db/a%2Fb/t"}"#,
   ])
   func accepts(line: String) throws { _ = try SubmissionLine(json: Data(line.utf8)) }
@@ -24,6 +25,9 @@ import Testing
     (#"{"kind":"subscribe","user":"ana","path":"prod/db/s/t","expires":"soon"}"#, "not an instant"),
     (#"{"kind":"subscribe","user":"ana","path":"prod/db/s/t","expires":"2001-01-01T00:00:00Z"}"#, "has passed"),
     (#"{"kind":"revoke","user":"ana","path":"prod/db/s/t","expires":"2999-01-01T00:00:00Z"}"#, "no \"expires\""),
+    (#"{"kind":"revoke","user":"ana","path":"prod/db/s/t","terminate_sessions":1}"#, "true or false"),
+    (#"{"kind":"subscribe","user":"ana","path":"prod/db/s/t","terminate_sessions":true}"#, "no \"terminate_sessions\""),
+    (#"{"kind":"sync","path":"prod","terminate_sessions":false}"#, "no \"terminate_sessions\""),
     (#"{"kind":"sync","path":"prod","pathh":"x"}"#, "no field \"pathh\""),
     (#"{"kind":"sync","path":7}"#, "should be a string"),
     (#"{"kind":"sync","path":"prod","access":"read"}"#, "no \"access\""),

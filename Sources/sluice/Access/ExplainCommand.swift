@@ -63,8 +63,10 @@ extension Explanation {
 
   private static func record(of access: ResidualAccess) -> OutputRecord {
     [
-      "role": .text(access.role), "privileges": .text(access.privileges), "route": .text(access.route),
-      "via": .optional(access.via), "grantor": .optional(access.grantor),
+      "role": .text(access.role), "privileges": .text(access.privileges), "columns": .texts(access.columns ?? []),
+      "route": .text(access.route), "object": .optional(access.object), "via": .optional(access.via),
+      "how": .optional(access.how), "member_of": .optional(access.memberOf), "grantor": .optional(access.grantor),
+      "effective": .bool(access.isEffective), "certain": .bool(access.isCertain),
     ]
   }
 }

@@ -20,7 +20,10 @@ extension Job {
     var parts = ["job \(id) \(state.rawValue): \(kind.rawValue) \(scope.summary(names))"]
     parts += [error, remedy].compactMap(\.self)
     guard case .record(let result) = OutputValue.parsed(json: result) else { return parts.joined(separator: "; ") }
-    for (name, title) in [("notes", "note"), ("warnings", "warning"), ("residual_access", "residual access")] {
+    for (name, title) in [
+      ("notes", "note"), ("warnings", "warning"), ("residual_access", "residual access"),
+      ("sessions_left", "sessions left"),
+    ] {
       guard case .list(let values)? = result[name] else { continue }
       // What a warning says may be the error, which stands there already.
       parts += values.map(\.cell).filter { error?.contains($0) != true }.map { "\(title): \($0)" }

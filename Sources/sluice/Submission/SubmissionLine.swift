@@ -13,8 +13,9 @@ enum SubmissionLine: Sendable {
     var path: String?
     var access: String?
     var expires: String?
+    var endsSessions: Bool?
 
-    static let names: Set<String> = ["kind", "user", "path", "access", "expires"]
+    static let names: Set<String> = ["kind", "user", "path", "access", "expires", "terminate_sessions"]
   }
 
   /// What is wrong with a line, without its place.
@@ -37,6 +38,7 @@ enum SubmissionLine: Sendable {
       for (name, value) in [("user", fields.user), ("access", fields.access), ("expires", fields.expires)] {
         if value != nil { throw Fault(description: "a sync has no \"\(name)\"") }
       }
+      if fields.endsSessions != nil { throw Fault(description: "a sync has no \"terminate_sessions\"") }
       self = .sync(securable)
     case "subscribe", "revoke":
       self = .subscription(try Self.subscription(kind: kind, path: securable, fields))
@@ -60,7 +62,8 @@ enum SubmissionLine: Sendable {
     if fieldCount(line) != object.count { throw Fault(description: "a field is given more than once") }
     return Fields(
       kind: try text("kind", object), user: try text("user", object), path: try text("path", object),
-      access: try text("access", object), expires: try text("expires", object))
+      access: try text("access", object), expires: try text("expires", object),
+      endsSessions: try truth("terminate_sessions", object))
   }
 
   /// Colons of the outermost object of valid JSON, which are as many as its fields.
@@ -89,19 +92,32 @@ enum SubmissionLine: Sendable {
     }
   }
 
+  private static func truth(_ name: String, _ object: [String: Any]) throws(Fault) -> Bool? {
+    switch object[name] {
+    case nil, is NSNull: return nil
+    // As a Bool a number would do too.
+    case let value as NSNumber where ["c", "B"].contains(String(cString: value.objCType)): return value.boolValue
+    default: throw Fault(description: "\"\(name)\" should be true or false")
+    }
+  }
+
   private static func subscription(
     kind: String, path: SecurablePath, _ fields: Fields
   ) throws(Fault) -> SubscriptionRequest {
     guard let user = fields.user, !user.isEmpty else { throw Fault(description: "\"user\" is missing") }
     return try request(
       kind: kind == "revoke" ? .revoke : .subscribe, user: user, path: path, access: fields.access,
-      expires: fields.expires)
+      expires: fields.expires, endsSessions: fields.endsSessions ?? false)
   }
 
   /// A request from texts, checked: also what the flags of `submit subscribe` come through.
   static func request(
-    kind: SubscriptionRequest.Kind, user: String, path: SecurablePath, access: String?, expires: String?
+    kind: SubscriptionRequest.Kind, user: String, path: SecurablePath, access: String?, expires: String?,
+    endsSessions: Bool = false
   ) throws(Fault) -> SubscriptionRequest {
+    if endsSessions, kind == .subscribe {
+      throw Fault(description: "a subscribe has no \"terminate_sessions\": it takes nothing away")
+    }
     guard path.level == .table else {
       throw Fault(description: "\(path) is not a data source: it should be connection/database/schema/table")
     }
@@ -120,6 +136,7 @@ enum SubmissionLine: Sendable {
       }
     }
     return SubscriptionRequest(
-      kind: kind, user: user, path: path, access: kind == .subscribe ? level ?? .read : level, expires: expires)
+      kind: kind, user: user, path: path, access: kind == .subscribe ? level ?? .read : level, expires: expires,
+      endsSessions: endsSessions)
   }
 }

@@ -9,7 +9,7 @@ struct SubmitCommand: AsyncParsableCommand {
     discussion: """
       With --from-file every line of the file is one request:
         {"kind":"subscribe","user":"ana","path":"prod/db/schema/table","access":"read","expires":"2027-01-01T00:00:00Z"}
-        {"kind":"revoke","user":"ana","path":"prod/db/schema/table"}
+        {"kind":"revoke","user":"ana","path":"prod/db/schema/table","terminate_sessions":true}
         {"kind":"sync","path":"prod"}
       All lines are checked before any is submitted, and all are submitted in one transaction; but while the queue is \
       full, in parts that wait for room, no longer than --timeout. The same file again does no harm.
@@ -132,6 +132,10 @@ struct SubmitRevoke: AsyncParsableCommand {
       --access write leaves the user with read; without it everything is taken. What a policy admits stays: change \
       the policy for that.
 
+      What a session is in the middle of goes on: an open cursor returns its rows after the revoke. With \
+      --terminate-sessions the sessions of the user's role in the database end once the revoke is committed; the \
+      result says how many did, and which could not and why.
+
       Example: sluice submit revoke --user ana --path prod/db/schema/table --wait
       """)
 
@@ -141,12 +145,14 @@ struct SubmitRevoke: AsyncParsableCommand {
     transform: PathText.parse)
   var path: SecurablePath
   @Option(help: "write leaves the user with read.") var access: String?
+  @Flag(help: "End the sessions that the user has open in the database.") var terminateSessions = false
   @OptionGroup(visibility: .hidden) var file: FileOption
   @OptionGroup var waiting: WaitOptions
   @OptionGroup var common: CommonOptions
 
   func run() async throws {
-    let request = try SubmissionLine.checked(kind: .revoke, user: user, path: path, access: access, expires: nil)
+    let request = try SubmissionLine.checked(
+      kind: .revoke, user: user, path: path, access: access, expires: nil, endsSessions: terminateSessions)
     try await SubmitOne(request: request, waiting: waiting, common: common).run()
   }
 
@@ -182,10 +188,12 @@ struct SubmitOne {
 extension SubmissionLine {
   /// A request from flags; what is wrong with it is wrong usage.
   static func checked(
-    kind: SubscriptionRequest.Kind, user: String, path: SecurablePath, access: String?, expires: String?
+    kind: SubscriptionRequest.Kind, user: String, path: SecurablePath, access: String?, expires: String?,
+    endsSessions: Bool = false
   ) throws -> SubscriptionRequest {
     do throws(Fault) {
-      return try request(kind: kind, user: user, path: path, access: access, expires: expires)
+      return try request(
+        kind: kind, user: user, path: path, access: access, expires: expires, endsSessions: endsSessions)
     } catch {
       throw CommandFailure.wrongUsage(error.description)
     }
