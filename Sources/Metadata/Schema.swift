@@ -20,6 +20,7 @@ package enum Schema {
     migration(13, "note_role_oids", PackageResources.V0013_note_role_oids_sql),
     migration(14, "place_audiences", PackageResources.V0014_place_audiences_sql),
     migration(15, "ask_epoch_once", PackageResources.V0015_ask_epoch_once_sql),
+    migration(16, "store_columns", PackageResources.V0016_store_columns_sql),
   ]
 
   private static func migration(_ version: Int, _ name: String, _ bytes: [UInt8]) -> Migration {
