@@ -32,7 +32,7 @@ package enum Evaluation {
     let changes = try await metadata.replaceAudiences(of: connectionID, by: drafts)
     requests += try await jobs(for: changes, parent, &lanes, metadata)
     return Outcome(
-      audiences: drafts.count { $0.form == .audience }, changedPlaces: changes.places.count + changes.tables.count,
+      audiences: drafts.count { $0.form == .audience }, changedPlaces: changes.count,
       unplaced: drafts.filter { $0.form == .unplaced }.map(\.policies), jobs: try await metadata.submit(requests))
   }
 
@@ -55,7 +55,7 @@ package enum Evaluation {
   private static func jobs(
     for changes: AudienceChanges, _ parent: Int64?, _ lanes: inout Lanes, _ metadata: MetadataSession
   ) async throws -> [JobRequest] {
-    var requests: [JobRequest] = []
+    var requests = changes.users.map { role, isLoss in request(lanes.roles, .grantee(role), isLoss: isLoss, parent) }
     for (place, isLoss) in changes.places {
       let lane = if let database = place.database { try await lanes.of(database, metadata) } else { lanes.roles }
       requests.append(request(lane, .audience(place.audience), isLoss: isLoss, parent))

@@ -14,6 +14,8 @@ package struct AudienceChanges: Sendable, Equatable {
     package let database: Int64
   }
 
+  /// The roles of users who are members of other audiences than before, if they are few. True where one was left.
+  package var users: [String: Bool] = [:]
   /// What roles hold, and who is a member of them. True where something was taken away.
   package var places: [Place: Bool] = [:]
   /// True where something was taken away.
@@ -22,6 +24,9 @@ package struct AudienceChanges: Sendable, Equatable {
   package var obsolete: [Int64: String] = [:]
 
   package init() {}
+
+  /// How many users, places and tables.
+  package var count: Int { users.count + places.count + tables.count }
 
   mutating func note(_ place: Place, isLoss: Bool) { places[place] = places[place, default: false] || isLoss }
 }

@@ -152,24 +152,33 @@ extension MetadataSession {
     }
   }
 
+  /// Up to as many users whose memberships change are looked at one by one: a job for each costs more in the ledger than
+  /// reading all members of their audiences in the target, once they are more.
+  private static let fewUsers = 20
+
   /// Stores members and data sources, and notes what that changed, but of those that are moving.
   private func replaceContents(
     of connectionID: Int64, _ placed: [(PlacedDraft, Int64)], _ changes: inout AudienceChanges,
     except moving: Set<Int64>
   ) async throws {
-    for (sql, contents) in [
-      (PackageResources.replace_audience_members_sql, \AudienceDraft.members),
-      (PackageResources.replace_audience_securables_sql, \AudienceDraft.securables),
-    ] {
+    func pairs(_ contents: KeyPath<AudienceDraft, [Int64]>) -> [PostgresValue] {
       let owners = placed.flatMap { item, id in Array(repeating: id, count: item.draft[keyPath: contents].count) }
-      let rows = try await connection.query(
-        statement(sql),
-        [.int8(connectionID), .int8Array(owners), .int8Array(placed.flatMap { $0.0.draft[keyPath: contents] })]
-      ).rows
-      for row in rows where !moving.contains(try row.int("audience_id")) {
+      return [.int8(connectionID), .int8Array(owners), .int8Array(placed.flatMap { $0.0.draft[keyPath: contents] })]
+    }
+    let members = try await connection.query(
+      statement(PackageResources.replace_audience_members_sql), pairs(\.members) + [.int(Self.fewUsers)]
+    ).rows
+    let securables = try await connection.query(
+      statement(PackageResources.replace_audience_securables_sql), pairs(\.securables)
+    ).rows
+    for row in members + securables where !moving.contains(try row.int("audience_id")) {
+      let isLoss = try row.bool("is_loss")
+      if let role = try row.optionalText("role") {
+        changes.users[role] = changes.users[role, default: false] || isLoss
+      } else {
         let place = AudienceChanges.Place(
           audience: try row.int("audience_id"), database: try row.optionalInt("database_id"))
-        changes.note(place, isLoss: try row.bool("is_loss"))
+        changes.note(place, isLoss: isLoss)
       }
     }
   }

@@ -95,10 +95,9 @@ struct AudienceTests {
       try await bench.target.execute(
         "create role \(bench.target.prefix)_spy; set role \(try await bench.policyRole()); "
           + "grant \(audience) to \(bench.target.prefix)_spy")
-      try await bench.leaveGroup("analysts", ana)
-      try await bench.evaluate()
+      try await bench.sync()
       #expect(try await bench.target.canRead("\(bench.target.prefix)_spy", "sales.orders") == false)
-      #expect(try await bench.target.canRead(bo, "sales.orders"))
+      for user in [ana, bo] { #expect(try await bench.target.canRead(user, "sales.orders")) }
     }
   }
 

@@ -51,11 +51,8 @@ struct AudienceStoreTests {
     try await run { world in
       let changes = try await world.replace([world.draft()])
       let id = try await world.audience()
-      #expect(
-        changes.places == [
-          .init(audience: id, database: nil): false, .init(audience: id, database: world.database): false,
-        ])
-      #expect(changes.obsolete.isEmpty)
+      #expect(changes.places == [.init(audience: id, database: world.database): false])
+      #expect(changes.users == ["ana": false] && changes.obsolete.isEmpty)
     }
   }
 
@@ -70,7 +67,19 @@ struct AudienceStoreTests {
     try await run { world in
       _ = try await world.replace([world.draft(members: [world.ana, world.bo])])
       let changes = try await world.replace([world.draft(members: [world.bo])])
-      #expect(changes.places == [.init(audience: try await world.audience(), database: nil): true])
+      #expect(changes.places.isEmpty && changes.users == ["ana": true])
+    }
+  }
+
+  @Test func manyWhoLeaveAreALossOfTheAudience() async throws {
+    try await run { world in
+      var many: [Int64] = []
+      for number in 1...21 { many.append(try await world.fixture.addUser("u\(number)")) }
+      _ = try await world.replace([world.draft(members: many)])
+      let changes = try await world.replace([world.draft(members: [])])
+      let audience = try await world.audience()
+      #expect(changes.users.isEmpty && changes.places == [.init(audience: audience, database: nil): true])
+      #expect(try await world.replace([world.draft(members: Array(many.prefix(20)))]).users.count == 20)
     }
   }
 

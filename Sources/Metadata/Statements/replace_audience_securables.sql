@@ -12,6 +12,6 @@ with wanted as (
   on conflict do nothing
   returning audience_id, securable_id
 )
-select distinct r.audience_id, s.database_id, true as is_loss from removed r join securable s on s.id = r.securable_id
+select distinct r.audience_id, null as role, s.database_id, true as is_loss from removed r join securable s on s.id = r.securable_id
 union all
-select distinct a.audience_id, s.database_id, false from added a join securable s on s.id = a.securable_id
+select distinct a.audience_id, null, s.database_id, false from added a join securable s on s.id = a.securable_id
