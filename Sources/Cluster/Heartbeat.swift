@@ -1,3 +1,4 @@
+import Enforcement
 import JobQueue
 import Logging
 import Platform
@@ -5,6 +6,7 @@ import Platform
 /// Says again and again that a worker lives, so that operators see it. Nothing else depends on it.
 struct Heartbeat: Sendable {
   let beat: WorkerBeat
+  let progress: JobProgress?
   let queue: any WorkQueue
   /// Of the renewals: a busy handler delays no beat.
   let surroundings: any Surroundings
@@ -17,6 +19,8 @@ struct Heartbeat: Sendable {
   func run() async {
     while !Task.isCancelled {
       var pause: Duration = .seconds(beat.intervalSeconds)
+      var beat = beat
+      beat.progress = progress.map { Dictionary(uniqueKeysWithValues: $0.all.map { ("\($0)", $1) }) }
       do { try await queue.beat(beat) } catch {
         // Leases and renewals report an outage. A Redis that is being filled is ready in a moment.
         logger.debug("a heartbeat did not reach Redis", metadata: ["error": "\(error)"])

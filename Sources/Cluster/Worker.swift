@@ -38,7 +38,9 @@ package struct Worker: Service {
     await withTaskGroup(of: Void.self) { group in
       group.addTask(executorPreference: renewal.executor) { await renewal.run { progress.note() } }
       if let beat = configuration.beat {
-        let heartbeat = Heartbeat(beat: beat, queue: queue, surroundings: renewal.surroundings, logger: logger)
+        let heartbeat = Heartbeat(
+          beat: beat, progress: configuration.progress, queue: queue, surroundings: renewal.surroundings, logger: logger
+        )
         group.addTask(executorPreference: renewal.executor) { await heartbeat.run() }
       }
       await withDiscardingTaskGroup { batchGroup in await leaseUntilShutdown(&batchGroup) }

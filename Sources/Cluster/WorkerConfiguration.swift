@@ -1,3 +1,4 @@
+import Enforcement
 import JobQueue
 import Platform
 
@@ -30,6 +31,8 @@ package struct WorkerConfiguration: Sendable {
 
   /// What it says of itself to operators; nil for one that stays unseen.
   package var beat: WorkerBeat?
+  /// Goes with each beat.
+  package var progress: JobProgress?
 
   package init(name: String) { self.name = name }
 }

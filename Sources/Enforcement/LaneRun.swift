@@ -35,6 +35,8 @@ package struct LaneRun: Sendable {
   let targets: Targets
   let worker: String
   let logger: Logger
+  let syncLimits: SyncLimits
+  let progress: JobProgress
 
   /// Between counted attempts of a job.
   static let retryBackoff = Backoff(base: .milliseconds(200), cap: .seconds(300))
@@ -46,11 +48,17 @@ package struct LaneRun: Sendable {
   /// what is not decided by then goes back to it, and comes again in smaller batches.
   static let longestSplit: Duration = .seconds(300)
 
-  package init(metadata: MetadataDatabase, targets: Targets, worker: String, logger: Logger) {
+  /// - Parameter progress: where jobs that take long say how far they are
+  package init(
+    metadata: MetadataDatabase, targets: Targets, worker: String, logger: Logger, syncLimits: SyncLimits = SyncLimits(),
+    progress: JobProgress = JobProgress()
+  ) {
     self.metadata = metadata
     self.targets = targets
     self.worker = worker
     self.logger = logger
+    self.syncLimits = syncLimits
+    self.progress = progress
   }
 
   /// Opens the target before anything is claimed: of a stopped instance's jobs none has begun.
@@ -224,7 +232,8 @@ package struct LaneRun: Sendable {
       case .governance: preconditionFailure("governance lanes do not enforce")
       }
     }
-    let sync = SyncRun(metadata: metadata, connection: open.connection, worker: worker)
+    let sync = SyncRun(
+      metadata: metadata, connection: open.connection, worker: worker, limits: syncLimits, progress: progress)
     let sweep = SweepRun(metadata: metadata, connection: open.connection, worker: worker, limits: targets.limits)
     for job in jobs where job.kind == .sync {
       if job.scope.subject == .sweep || job.scope.subject == .everything {

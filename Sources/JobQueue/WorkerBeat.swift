@@ -15,6 +15,8 @@ package struct WorkerBeat: Sendable, Codable, Equatable {
   package var classes: [String]
   /// Until its next beat.
   package var intervalSeconds: Double
+  /// How far jobs are that take long, by their numbers; nil of a worker that does not tell.
+  package var progress: [String: String]?
 
   package init(
     name: String, host: String, processID: Int32, startedAt: String, version: String, concurrency: Int,

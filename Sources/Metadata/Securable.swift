@@ -43,8 +43,8 @@ package struct TreeChanges: Sendable, Equatable {
   }
 }
 
-/// A relation or schema that a crawl found in the target.
-package struct CrawledSchema: Sendable {
+/// A database that a crawl found in the target.
+package struct CrawledDatabase: Sendable {
   package let oid: UInt32
   package let name: String
   package let owner: String
@@ -55,17 +55,15 @@ package struct CrawledSchema: Sendable {
   }
 }
 
-package struct CrawledRelation: Sendable {
-  package let oid: UInt32
-  package let schemaOID: UInt32
-  package let name: String
-  package let kind: SecurableKind
-  package let owner: String
-  package init(oid: UInt32, schemaOID: UInt32, name: String, kind: SecurableKind, owner: String) {
-    self.oid = oid
-    self.schemaOID = schemaOID
-    self.name = name
-    self.kind = kind
-    self.owner = owner
+/// What the tokens that a crawl read mean something in, and the token of the database itself.
+package struct CrawlOrigin: Sendable, Equatable {
+  /// Tokens of another origin say nothing.
+  package let text: String
+  /// Moves with every grant on the database.
+  package let token: Int64
+
+  package init(text: String, token: Int64) {
+    self.text = text
+    self.token = token
   }
 }

@@ -66,6 +66,16 @@ extension MetadataSession {
     ).affected > 0
   }
 
+  /// The columns of a relation in their order, as of the last sync, with their types as its database writes them.
+  package func columns(of id: Int64) async throws -> [(name: String, type: String)] {
+    try await connection.query(
+      """
+      select c.name, c.type from relation_columns k cross join unnest(k.names, k.types) with ordinality as c (name, type, at)
+      where k.securable_id = $1 order by c.at
+      """, [.int8(id)]
+    ).rows.map { (try $0.text("name"), try $0.text("type")) }
+  }
+
   /// The data sources at or below a securable.
   package func dataSources(below id: Int64) async throws -> [Securable] {
     try await connection.query(

@@ -2,7 +2,7 @@ import Platform
 
 extension PostgresConnection {
   /// How much is sent or read between two looks at the caller: bounds the memory of a COPY of any size.
-  private static let copyChunkBytes = 65_536
+  static let copyChunkBytes = 65_536
 
   /// Sends rows with `COPY … FROM STDIN (FORMAT binary)`; returns how many the server took.
   ///
@@ -13,10 +13,12 @@ extension PostgresConnection {
   ) async throws -> Int {
     let limit = limit(deadline)
     return try await copying(sql, limit) { chunk in
+      chunk = CopyEncoding.header
       for try await row in rows {
         CopyEncoding.append(row, to: &chunk)
         if chunk.count >= Self.copyChunkBytes { try await self.put(&chunk, limit) }
       }
+      chunk += CopyEncoding.trailer
     }
   }
 
@@ -24,14 +26,16 @@ extension PostgresConnection {
   package func copyIn(_ sql: String, rows: [[PostgresValue]], deadline: Deadline? = nil) async throws -> Int {
     let limit = limit(deadline)
     return try await copying(sql, limit) { chunk in
+      chunk = CopyEncoding.header
       for row in rows {
         CopyEncoding.append(row, to: &chunk)
         if chunk.count >= Self.copyChunkBytes { try await self.put(&chunk, limit) }
       }
+      chunk += CopyEncoding.trailer
     }
   }
 
-  private func copying(
+  func copying(
     _ sql: String, _ limit: Deadline, _ send: (inout [UInt8]) async throws -> Void
   ) async throws -> Int {
     try await run(until: limit) { session throws(PostgresError) in try session.beginCopyIn(sql) }
@@ -74,7 +78,7 @@ extension PostgresConnection {
     }
   }
 
-  private func put(_ chunk: inout [UInt8], _ limit: Deadline) async throws(PostgresError) {
+  func put(_ chunk: inout [UInt8], _ limit: Deadline) async throws(PostgresError) {
     let bytes = chunk
     chunk.removeAll(keepingCapacity: true)
     try await run(until: limit, partOfCopy: true) { session throws(PostgresError) in
@@ -84,7 +88,7 @@ extension PostgresConnection {
     }
   }
 
-  private func beginCopyOut(_ sql: String, _ limit: Deadline) async throws(PostgresError) {
+  func beginCopyOut(_ sql: String, _ limit: Deadline) async throws(PostgresError) {
     try await run(until: limit) { session throws(PostgresError) in try session.beginCopyOut(sql) }
     setCopying(true)
   }
@@ -99,7 +103,7 @@ extension PostgresConnection {
     return chunk.lines
   }
 
-  private func abortCopyOut() {
+  func abortCopyOut() {
     guard isCopyOpen else { return }
     setCopying(false)
     abort { session throws(PostgresError) in try session.abortCopyOut() }

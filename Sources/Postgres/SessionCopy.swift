@@ -2,11 +2,10 @@ internal import CLibpq
 import Glibc
 import Platform
 
-// COPY towards the server, in binary form.
+// COPY towards the server.
 extension Session {
   func beginCopyIn(_ sql: String) throws(PostgresError) {
     try beginCopy(sql) { if case .copyIn = $0 { true } else { false } }
-    try putCopy(CopyEncoding.header)
   }
 
   /// Sends a chunk and waits until it is out, because libpq would buffer without bound.
@@ -21,7 +20,6 @@ extension Session {
 
   /// Ends the COPY; returns the number of rows that the server took.
   func endCopyIn() throws(PostgresError) -> Int {
-    try putCopy(CopyEncoding.trailer)
     if interruption != nil { throw failure(.cancelled, "the COPY was interrupted") }
     if PQputCopyEnd(try live(), nil) != 1 { throw lost() }
     try flush()
@@ -54,14 +52,14 @@ extension Session {
     while let outcome = try nextOutcome() {
       switch outcome {
       case .copyIn: if PQputCopyEnd(try live(), "not expected") != 1 { throw lost() }
-      case .copyOut: while try copyLine() != nil {}
+      case .copyOut: while try copyRow({ _ in true }) != nil {}
       default: break
       }
     }
   }
 }
 
-// COPY from the server, in text form.
+// COPY from the server: lines of its text form, or whatever its binary form holds.
 extension Session {
   func beginCopyOut(_ sql: String) throws(PostgresError) {
     try beginCopy(sql) { if case .copyOut = $0 { true } else { false } }
@@ -85,20 +83,45 @@ extension Session {
   /// Stops a COPY whose rows nobody wants any more.
   func abortCopyOut() throws(PostgresError) {
     try interrupt(.cancelled)
-    while try copyLine() != nil {}
+    while try copyRow({ _ in true }) != nil {}
     try drain()
   }
 
+  /// Reads what makes up a COPY in binary form until it comes to `limit` bytes; less, or nothing, at the end of the data.
+  func copyBytes(upTo limit: Int) throws(PostgresError) -> (bytes: [UInt8], rows: Int, isLast: Bool) {
+    var bytes: [UInt8] = []
+    var rows = 0
+    while bytes.count < limit {
+      let isRow = try copyRow { row in
+        bytes.append(contentsOf: row)
+        return !row.elementsEqual(CopyEncoding.trailer)
+      }
+      guard let isRow else {
+        _ = try onlyResult()
+        return (bytes, rows, true)
+      }
+      if isRow { rows += 1 }
+    }
+    return (bytes, rows, false)
+  }
+
   private func copyLine() throws(PostgresError) -> (fields: [String?], size: Int)? {
+    try copyRow { row in
+      let hasLineEnd = row.last == UInt8(ascii: "\n")
+      let line = UnsafeBufferPointer(rebasing: row.bindMemory(to: UInt8.self).dropLast(hasLineEnd ? 1 : 0))
+      return (PostgresText.copyLine(line), row.count)
+    }
+  }
+
+  /// The server sends each row by itself.
+  private func copyRow<Value>(_ body: (UnsafeRawBufferPointer) -> Value) throws(PostgresError) -> Value? {
     let connection = try live()
     while true {
       var start: UnsafeMutablePointer<CChar>?
       let count = PQgetCopyData(connection, &start, 1)
       if count > 0, let start {
         defer { PQfreemem(start) }
-        let hasLineEnd = start[Int(count) - 1] == CChar(UInt8(ascii: "\n"))
-        let bytes = UnsafeRawBufferPointer(start: start, count: Int(count) - (hasLineEnd ? 1 : 0))
-        return (PostgresText.copyLine(bytes.bindMemory(to: UInt8.self)), Int(count))
+        return body(UnsafeRawBufferPointer(start: start, count: Int(count)))
       }
       if count == -1 { return nil }
       if count < 0 { throw lost() }

@@ -1,3 +1,4 @@
+import Enforcement
 import JobQueue
 import Metadata
 import Platform
@@ -70,10 +71,20 @@ struct QueueRuleTests {
       let beat = WorkerBeat(
         name: "w", host: "machine", processID: 17, startedAt: "2026-01-01T00:00:00Z", version: "1", concurrency: 4,
         classes: ["revoke"], intervalSeconds: 0.05)
-      try await cluster.running([cluster.scheduler(), cluster.worker("w") { $0.beat = beat }]) {
-        try await cluster.wait("the worker was not heard of") {
-          guard try await cluster.queue.epoch() != nil else { return false }
-          return try await cluster.queue.workers().map(\.beat) == [beat]
+      let progress = JobProgress()
+      let worker = cluster.worker("w") {
+        $0.beat = beat
+        $0.progress = progress
+      }
+      try await cluster.running([cluster.scheduler(), worker]) {
+        for told in [[:], ["17": "4 relations found"]] {
+          for (job, text) in told { progress.note(try #require(Int64(job)), text) }
+          var expected = beat
+          expected.progress = told
+          try await cluster.wait("the worker was not heard of") { [expected] in
+            guard try await cluster.queue.epoch() != nil else { return false }
+            return try await cluster.queue.workers().map(\.beat) == [expected]
+          }
         }
       }
       #expect(try await cluster.queue.workers().isEmpty)

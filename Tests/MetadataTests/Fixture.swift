@@ -11,13 +11,14 @@ struct Fixture: Sendable {
   let connection: Connection
 
   /// The tree: database `main` with schema `sales` and the tables `orders` and `items`.
-  static let main = CrawledSchema(oid: 1, name: "main", owner: "o")
+  static let main = CrawledDatabase(oid: 1, name: "main", owner: "o")
   static let sales = CrawledSchema(oid: 10, name: "sales", owner: "o")
   static let tables = [relation(100, "orders"), relation(101, "items")]
 
   static func relation(_ oid: UInt32, _ name: String, schema: UInt32 = 10) -> CrawledRelation {
     CrawledRelation(oid: oid, schemaOID: schema, name: name, kind: .table, owner: "o")
   }
+  static let origin = CrawlOrigin(text: "here", token: 1)
 
   static func run(
     on server: TestServer? = nil, _ body: @Sendable (Fixture) async throws -> Void
@@ -53,9 +54,28 @@ struct Fixture: Sendable {
   func execute(_ sql: String) async throws { _ = try await read { try await $0.connection.execute(sql) } }
 }
 
+/// A schema as a crawl stages it.
+struct CrawledSchema: Sendable {
+  let oid: UInt32
+  let name: String
+  let owner: String
+  var token: Int64 = 7
+}
+
+/// A relation as a crawl stages it.
+struct CrawledRelation: Sendable {
+  let oid: UInt32
+  let schemaOID: UInt32
+  let name: String
+  let kind: SecurableKind
+  let owner: String
+  var token: Int64 = 7
+  var columnsToken: Int64 = 70
+}
+
 // The tree.
 extension Fixture {
-  func syncDatabases(_ found: [CrawledSchema]) async throws -> TreeChanges {
+  func syncDatabases(_ found: [CrawledDatabase]) async throws -> TreeChanges {
     try await write { try await $0.syncDatabases(of: connection.id, found: found) }
   }
 
@@ -65,9 +85,48 @@ extension Fixture {
   ) async throws -> TreeChanges {
     let database = try await id("warehouse/main")
     return try await write {
-      try await $0.syncDatabase(
-        database, schema: schema, relation: relation, schemas: schemas, relations: relations)
+      try await Self.stage(schemas, relations, $0)
+      return try await $0.syncDatabase(database, schema: schema, relation: relation)
     }
+  }
+
+  /// What a crawl of everything would do: nothing if all is as it was.
+  ///
+  /// - Returns: whether it was current, and the relations whose columns were read.
+  func syncAll(
+    schemas: [CrawledSchema] = [sales], relations: [CrawledRelation] = tables, origin: CrawlOrigin = origin
+  ) async throws -> (isCurrent: Bool, columns: [UInt32]) {
+    let database = try await id("warehouse/main")
+    return try await write { session in
+      try await Self.stage(schemas, relations, session)
+      if try await session.isCurrent(database, origin) { return (true, []) }
+      _ = try await session.syncDatabase(database)
+      let stale = try await session.staleColumns(in: database, origin)
+      let read = relations.filter { stale.contains($0.oid) }
+      _ = try await session.connection.copyIn(
+        CrawlStage.columns,
+        rows: read.map { [.int8(Int64($0.oid)), .int8($0.columnsToken), .textArray(["id"]), .textArray(["bigint"])] })
+      try await session.storeColumns(in: database)
+      try await session.note(origin, of: database)
+      return (false, stale)
+    }
+  }
+
+  private static func stage(
+    _ schemas: [CrawledSchema], _ relations: [CrawledRelation], _ session: MetadataSession
+  ) async throws {
+    try await session.beginCrawl()
+    _ = try await session.connection.copyIn(
+      CrawlStage.schemas,
+      rows: schemas.map { [.int8(Int64($0.oid)), .text($0.name), .text($0.owner), .int8($0.token)] })
+    _ = try await session.connection.copyIn(
+      CrawlStage.relations,
+      rows: relations.map {
+        [
+          .int8(Int64($0.oid)), .int8(Int64($0.schemaOID)), .text($0.name), .text($0.kind.rawValue), .text($0.owner),
+          .int8($0.token), .int8($0.columnsToken),
+        ]
+      })
   }
 
   func id(_ path: String) async throws -> Int64 {

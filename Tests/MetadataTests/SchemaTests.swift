@@ -40,7 +40,8 @@ struct SchemaTests {
             try await session.connection.transaction { connection in
               try await connection.execute(stage.replacing("on commit drop", with: ""))
               try await connection.execute(
-                "prepare checked as \(text); deallocate checked; drop table crawled_schema, crawled_relation")
+                "prepare checked as \(text); deallocate checked; drop table crawled_schema, crawled_relation, crawled_columns"
+              )
             }
           }
         }

@@ -109,7 +109,7 @@ struct TreeTests {
     try await Fixture.run { fixture in
       let main = try await fixture.id("warehouse/main")
       let changes = try await fixture.syncDatabases([
-        CrawledSchema(oid: 1, name: "main_old", owner: "o"), CrawledSchema(oid: 2, name: "main", owner: "o"),
+        CrawledDatabase(oid: 1, name: "main_old", owner: "o"), CrawledDatabase(oid: 2, name: "main", owner: "o"),
       ])
       #expect(changes.renamed == [main] && changes.added.count == 1 && changes.dropped.isEmpty)
     }
@@ -117,11 +117,11 @@ struct TreeTests {
 
   @Test func twoDatabasesThatSwapTheirNamesKeepTheirRows() async throws {
     try await Fixture.run { fixture in
-      let second = CrawledSchema(oid: 2, name: "second", owner: "o")
+      let second = CrawledDatabase(oid: 2, name: "second", owner: "o")
       _ = try await fixture.syncDatabases([Fixture.main, second])
       let before = [try await fixture.id("warehouse/main"), try await fixture.id("warehouse/second")]
       _ = try await fixture.syncDatabases([
-        CrawledSchema(oid: 1, name: "second", owner: "o"), CrawledSchema(oid: 2, name: "main", owner: "o"),
+        CrawledDatabase(oid: 1, name: "second", owner: "o"), CrawledDatabase(oid: 2, name: "main", owner: "o"),
       ])
       #expect([try await fixture.id("warehouse/second"), try await fixture.id("warehouse/main")] == before)
     }
@@ -129,10 +129,10 @@ struct TreeTests {
 
   @Test func aDatabaseThatTakesTheNameOfADroppedOneKeepsItsOwnRow() async throws {
     try await Fixture.run { fixture in
-      let second = CrawledSchema(oid: 2, name: "second", owner: "o")
+      let second = CrawledDatabase(oid: 2, name: "second", owner: "o")
       _ = try await fixture.syncDatabases([Fixture.main, second])
       let id = try await fixture.id("warehouse/second")
-      let changes = try await fixture.syncDatabases([CrawledSchema(oid: 2, name: "main", owner: "o")])
+      let changes = try await fixture.syncDatabases([CrawledDatabase(oid: 2, name: "main", owner: "o")])
       #expect(changes.renamed == [id] && changes.dropped.count == 4)
       #expect(try await fixture.id("warehouse/main") == id)
     }
@@ -176,7 +176,7 @@ struct TreeTests {
   @Test func aRenamedDatabaseKeepsItsLane() async throws {
     try await Fixture.run { fixture in
       let lane = try await fixture.read { try await $0.lane(ofDatabase: try await fixture.id("warehouse/main")) }
-      _ = try await fixture.syncDatabases([CrawledSchema(oid: 1, name: "primary", owner: "o")])
+      _ = try await fixture.syncDatabases([CrawledDatabase(oid: 1, name: "primary", owner: "o")])
       let renamed = try await fixture.read { try await $0.lane(id: lane.id) }
       #expect(renamed.databaseName == "primary" && renamed.id == lane.id)
     }

@@ -12,6 +12,7 @@ struct JobShowTests {
     let state: String
     let attempt: Int
     let why: String?
+    let progress: String?
     let waitsFor: [String]
     let attempts: [Attempt]
   }
@@ -241,6 +242,11 @@ struct JobShowTests {
       let running = try await Self.show(job, installation)
       #expect(running.attempt == 1)
       #expect(running.waitsFor.isEmpty && running.why?.contains("it runs on w-9") == true)
+      #expect(running.progress == nil)
+      var beat = WorkerListTests.beat("w-9")
+      beat.progress = ["\(job)": "columns of 10000 of 100000 relations"]
+      try await installation.queue.beat(beat)
+      #expect(try await Self.show(job, installation).progress == "columns of 10000 of 100000 relations")
       try await installation.settle(lease, .completed)
       let finished = try await Self.show(job, installation)
       #expect(finished.waitsFor.isEmpty && finished.why == nil && finished.attempts.count == 1)

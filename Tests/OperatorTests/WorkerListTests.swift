@@ -12,9 +12,10 @@ struct WorkerListTests {
     let processId, concurrency: Int?
     let classes: [String]
     let lanes: [Lane]
+    let progress: [[String: String]]
   }
 
-  private static func beat(_ name: String, interval: Double = 5) -> WorkerBeat {
+  static func beat(_ name: String, interval: Double = 5) -> WorkerBeat {
     WorkerBeat(
       name: name, host: "machine", processID: 17, startedAt: "2026-01-01T00:00:00Z", version: "1", concurrency: 8,
       classes: ["revoke", "bulk"], intervalSeconds: interval)
@@ -27,11 +28,14 @@ struct WorkerListTests {
   @Test func aWorkerIsShownWithItsLanes() async throws {
     try await Installation.run { installation in
       _ = try await installation.enqueue()
-      try await installation.queue.beat(Self.beat("w-1"))
+      var beat = Self.beat("w-1")
+      beat.progress = ["17": "3 relations found"]
+      try await installation.queue.beat(beat)
       _ = try await installation.lease("w-1")
       let rows = try await Self.list(installation)
       let row = try #require(rows.first)
       #expect(rows.count == 1 && row.name == "w-1" && row.state == "alive" && row.host == "machine")
+      #expect(row.progress == [["job": "17", "text": "3 relations found"]])
       #expect(row.processId == 17 && row.concurrency == 8 && row.classes == ["revoke", "bulk"])
       #expect(row.startedAt == "2026-01-01T00:00:00Z" && row.lastHeartbeat?.hasSuffix("Z") == true)
       #expect(row.lanes.map(\.lane) == ["prod/roles"] && row.lanes[0].jobs == 1)

@@ -105,6 +105,73 @@ extension ServerTests {
       #expect(await connection.isUsable)
     }
 
+    @Test func rowsAreSentFromOneDatabaseToAnother() async throws {
+      let (source, destination) = (try await PrivateServer.running.connect(), try await connectionWithTable())
+      let told = Mutex<[Int]>([])
+      let query = """
+        SELECT i::bigint, CASE WHEN i % 3 > 0 THEN E'tab\t line\n \\\\ 🧀 ' || i END, decode('00ff', 'hex')
+        FROM generate_series(1, 50000) AS i
+        """
+      let count = try await source.pump(query, to: destination, Self.copyIn) { rows in
+        told.withLock { $0.append(rows) }
+      }
+      #expect(count == 50_000)
+      let told50000 = told.withLock { $0 }
+      #expect(
+        told50000.count > 10 && told50000 == told50000.sorted() && told50000.last == 50_000)
+      let row = try #require(
+        try await destination.query(
+          "SELECT count(*) AS rows, count(name) AS names, max(name) FILTER (WHERE id = 4) AS name FROM item"
+        ).rows.first)
+      #expect(try row.int("rows") == 50_000 && row.int("names") == 33_334)
+      #expect(try row.text("name") == "tab\t line\n \\ 🧀 4")
+      #expect(await source.isUsable)
+      #expect(await destination.isUsable)
+    }
+
+    @Test func whatFailsOnEitherSideTakesBothCopiesBack() async throws {
+      let (source, destination) = (try await PrivateServer.running.connect(), try await connectionWithTable())
+      let many = "SELECT i::bigint, NULL::text, NULL::bytea FROM generate_series(1, 10000000) AS i"
+      let wrong = await failure {
+        try await source.pump(
+          "SELECT 1::bigint, 2::bigint, NULL::bytea", to: destination, "COPY item (id) FROM STDIN BINARY")
+      }
+      #expect(wrong?.code == .server)
+      let broken = await failure {
+        try await source.pump(
+          "SELECT i::bigint, (1 / (i - 9000))::text, NULL::bytea FROM generate_series(1, 10000) AS i", to: destination,
+          Self.copyIn)
+      }
+      #expect(broken?.sqlState?.sqlClass == .dataException)
+      await #expect(throws: CancellationError.self) {
+        try await source.pump(many, to: destination, Self.copyIn) { if $0 > 100_000 { throw CancellationError() } }
+      }
+      let late = await failure {
+        try await source.pump(many, to: destination, Self.copyIn, deadline: .after(.milliseconds(100)))
+      }
+      #expect(late?.code == .timedOut)
+      #expect(await source.isUsable)
+      #expect(await destination.isUsable)
+      #expect(try await count(destination) == 0)
+    }
+
+    @Test func aCancelledTaskEndsBothCopies() async throws {
+      let (source, destination) = (try await PrivateServer.running.connect(), try await connectionWithTable())
+      let (began, signal) = AsyncStream<Void>.makeStream()
+      let task = Task {
+        try await source.pump(
+          "SELECT i::bigint, NULL::text, NULL::bytea FROM generate_series(1, 100000000) AS i", to: destination,
+          Self.copyIn
+        ) { _ in signal.yield() }
+      }
+      for await _ in began { break }
+      task.cancel()
+      #expect(await failure { _ = try await task.value }?.code == .cancelled)
+      #expect(await source.isUsable)
+      #expect(await destination.isUsable)
+      #expect(try await count(destination) == 0)
+    }
+
     private func connectionWithTable() async throws -> PostgresConnection {
       let connection = try await PrivateServer.running.connect()
       try await connection.execute("CREATE TEMP TABLE item (id bigint, name text, body bytea)")

@@ -1,13 +1,23 @@
--- Brings the relations of database $1 (or of its schema $2, or relation $3 alone) to what was crawled.
+-- Brings the relations of database $1 (or of its schema $2, or relation $3 alone) to what was crawled. What is known of a
+-- part is found by index.
 with found as (
-  select r.oid, s.id as parent_id, r.name, r.kind, r.owner
+  select r.oid, s.id as parent_id, r.name, r.kind, r.owner, r.token
   from crawled_relation r
     join securable s on s.database_id = $1 and s.kind = 'schema' and s.oid = r.schema_oid and s.dropped_at is null
 ), known as (
   select id, oid, name, parent_id from securable
-  where database_id = $1 and kind <> 'schema' and dropped_at is null
-    and ($2::bigint is null or parent_id = $2 or oid in (select oid from found))
-    and ($3::bigint is null or id = $3 or oid in (select oid from found))
+  where database_id = $1 and kind not in ('database', 'schema') and dropped_at is null
+    and $2::bigint is null and $3::bigint is null
+  union
+  select id, oid, name, parent_id from securable
+  where parent_id = $2 and kind not in ('database', 'schema') and dropped_at is null
+  union
+  select id, oid, name, parent_id from securable where id = $3 and dropped_at is null
+  union
+  select s.id, s.oid, s.name, s.parent_id
+  from found f join securable s on s.database_id = $1 and s.oid = f.oid and s.kind not in ('database', 'schema')
+    and s.dropped_at is null
+  where $2::bigint is not null or $3::bigint is not null
 ), matched as (
   select k.id, k.name as known_name, k.parent_id as known_parent, f.*, false as is_recreated
   from known k join found f on f.oid = k.oid
@@ -17,14 +27,15 @@ with found as (
   where not exists (select from found x where x.oid = k.oid)
     and not exists (select from known y where y.oid = f.oid)
 ), updated as (
-  update securable s set name = m.name, parent_id = m.parent_id, oid = m.oid, owner = m.owner, kind = m.kind
+  update securable s
+  set name = m.name, parent_id = m.parent_id, oid = m.oid, owner = m.owner, kind = m.kind, token = coalesce(m.token, s.token)
   from matched m
-  where s.id = m.id
-    and (s.name, s.parent_id, s.oid, s.owner, s.kind) is distinct from (m.name, m.parent_id, m.oid, m.owner, m.kind)
+  where s.id = m.id and (s.name, s.parent_id, s.oid, s.owner, s.kind, s.token)
+    is distinct from (m.name, m.parent_id, m.oid, m.owner, m.kind, coalesce(m.token, s.token))
   returning s.id, m.is_recreated, m.known_name <> m.name as is_renamed, m.known_parent <> m.parent_id as is_moved
 ), added as (
-  insert into securable (connection_id, parent_id, database_id, kind, name, oid, owner)
-  select d.connection_id, f.parent_id, d.id, f.kind, f.name, f.oid, f.owner
+  insert into securable (connection_id, parent_id, database_id, kind, name, oid, owner, token)
+  select d.connection_id, f.parent_id, d.id, f.kind, f.name, f.oid, f.owner, f.token
   from found f cross join securable d
   where d.id = $1 and not exists (select from matched m where m.oid = f.oid)
   returning id

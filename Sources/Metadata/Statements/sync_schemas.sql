@@ -4,21 +4,21 @@ with known as (
   where database_id = $1 and kind = 'schema' and dropped_at is null
     and ($2::bigint is null or id = $2 or oid in (select oid from crawled_schema))
 ), matched as (
-  select k.id, k.name as known_name, c.oid, c.name, c.owner, false as is_recreated
+  select k.id, k.name as known_name, c.oid, c.name, c.owner, c.token, false as is_recreated
   from known k join crawled_schema c on c.oid = k.oid
   union all
-  select k.id, k.name, c.oid, c.name, c.owner, true
+  select k.id, k.name, c.oid, c.name, c.owner, c.token, true
   from known k join crawled_schema c on c.name = k.name and c.oid <> k.oid
   where not exists (select from crawled_schema x where x.oid = k.oid)
     and not exists (select from known y where y.oid = c.oid)
 ), updated as (
-  update securable s set name = m.name, oid = m.oid, owner = m.owner
+  update securable s set name = m.name, oid = m.oid, owner = m.owner, token = coalesce(m.token, s.token)
   from matched m
-  where s.id = m.id and (s.name, s.oid, s.owner) is distinct from (m.name, m.oid, m.owner)
+  where s.id = m.id and (s.name, s.oid, s.owner, s.token) is distinct from (m.name, m.oid, m.owner, coalesce(m.token, s.token))
   returning s.id, m.is_recreated, m.known_name <> m.name as is_renamed
 ), added as (
-  insert into securable (connection_id, parent_id, database_id, kind, name, oid, owner)
-  select d.connection_id, d.id, d.id, 'schema', c.name, c.oid, c.owner
+  insert into securable (connection_id, parent_id, database_id, kind, name, oid, owner, token)
+  select d.connection_id, d.id, d.id, 'schema', c.name, c.oid, c.owner, c.token
   from crawled_schema c cross join securable d
   where d.id = $1 and not exists (select from matched m where m.oid = c.oid)
   returning id

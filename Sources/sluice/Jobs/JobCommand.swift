@@ -79,8 +79,10 @@ struct JobShow: AsyncParsableCommand {
         return (job, try await session.attempts(of: id), try await session.scopeNames(of: [job]))
       }
       var record = job.record(names)
-      let reasons = try await JobWhereabouts(settings: settings, metadata: metadata).reasons(for: job)
+      let whereabouts = JobWhereabouts(settings: settings, metadata: metadata)
+      let reasons = try await whereabouts.reasons(for: job)
       record.fields += [
+        .init(name: "progress", value: .optional(try await whereabouts.progress(of: job))),
         .init(name: "why", value: .optional(JobWhereabouts.text(of: reasons, for: job))),
         .init(name: "waits_for", value: .texts(reasons.map(\.code))),
         .init(name: "attempts", value: .list(attempts.map { .record($0.record) })),

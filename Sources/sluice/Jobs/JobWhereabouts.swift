@@ -25,6 +25,15 @@ struct JobWhereabouts: Sendable {
         : try await notEnqueued(job, rules))
   }
 
+  /// How far a job is that runs for long; nil if it does not say, or Redis does not.
+  func progress(of job: Job) async throws -> String? {
+    guard job.state == .running, settings[.redisURL] != nil else { return nil }
+    do {
+      return try await settings.withQueue { try await $0.workers() }
+        .first { $0.beat.name == job.worker }?.beat.progress?["\(job.id)"]
+    } catch  where error is JobQueueError || error is RedisError { return nil }
+  }
+
   /// How long a wait is held up to say what it waits for.
   private static let briefly: Duration = .seconds(2)
 

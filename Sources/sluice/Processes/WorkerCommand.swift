@@ -47,13 +47,16 @@ struct WorkerCommand: AsyncParsableCommand {
     let names = Set(settings.list(.classes))
     configuration.classes = Set(JobClass.allCases.filter { names.contains($0.name) })
     configuration.beat = beat(configuration)
+    let progress = JobProgress()
+    configuration.progress = progress
     let parts = try await ProcessParts.open(
       settings, label: "sluice.worker", connections: configuration.concurrency + Self.spareConnections,
       leases: true)
     let worker = Worker(
       configuration: configuration, queue: parts.queue, ledger: parts.metadata,
       handler: LaneRun(
-        metadata: parts.metadata, targets: parts.targets, worker: configuration.name, logger: parts.logger),
+        metadata: parts.metadata, targets: parts.targets, worker: configuration.name, logger: parts.logger,
+        progress: progress),
       logger: parts.logger)
     try await parts.run(worker, progress: worker.progress)
   }

@@ -7,7 +7,7 @@ struct TreeCommand: AsyncParsableCommand {
     commandName: "tree", abstract: "Shows connections, databases, schemas and tables, and which are data sources.",
     discussion: """
       SETTING is what a level says about itself, ENABLED what that and the levels above come to. The tree is as the \
-      last sync saw it; sync again with: sluice submit sync PATH
+      last sync saw it; sync again with: sluice submit sync PATH. Of a table its columns are shown too.
 
       Example: sluice tree prod/databricks_postgres --depth 2
       """)
@@ -27,12 +27,17 @@ struct TreeCommand: AsyncParsableCommand {
           if root.level == .connection {
             records.append(try await session.connection(named: root.connection).treeRecord)
           }
-          records += try await session.securables(below: root, depth: max(depth, 0)).map(\.record)
+          for securable in try await session.securables(below: root, depth: max(depth, 0)) {
+            var record = securable.record
+            if root.level == .table { record.fields.append(try await session.columnsField(of: securable)) }
+            records.append(record)
+          }
         }
         return records
       }
       if let path, records.isEmpty { throw CommandFailure.notFound("there is no \(path) as of the last sync") }
-      try common.output.list(records, columns: ["path", "kind", "setting", "enabled", "owner"])
+      try common.output.list(
+        records, columns: ["path", "kind", "setting", "enabled", "owner"] + (path?.level == .table ? ["columns"] : []))
     }
   }
 
@@ -107,6 +112,14 @@ extension Securable {
       "setting": .text(setting.rawValue), "enabled": .bool(isEnabled), "owner": .text(owner),
       "oid": .integer(Int64(oid)),
     ]
+  }
+}
+
+extension MetadataSession {
+  fileprivate func columnsField(of securable: Securable) async throws -> OutputRecord.Field {
+    let columns = try await columns(of: securable.id)
+    return .init(
+      name: "columns", value: .list(columns.map { .record(["name": .text($0.name), "type": .text($0.type)]) }))
   }
 }
 

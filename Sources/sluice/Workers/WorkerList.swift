@@ -19,6 +19,7 @@ struct WorkerList: AsyncParsableCommand {
 
   private static let columns = [
     "name", "state", "host", "process_id", "version", "started_at", "last_heartbeat", "concurrency", "classes", "lanes",
+    "progress",
   ]
 
   func run() async throws {
@@ -83,6 +84,10 @@ extension WorkerRoster.Entry {
         status.map { now.addingTimeInterval(-$0.silence.inSeconds).ISO8601Format() }),
       "silence": .optional(status?.silence), "concurrency": .optional(beat.map { Int64($0.concurrency) }),
       "classes": .texts(beat?.classes ?? []), "lanes": .list(leases.map { .record($0.record(names)) }),
+      "progress": .list(
+        (beat?.progress ?? [:]).sorted { $0.key < $1.key }.map {
+          .record(["job": .text($0.key), "text": .text($0.value)])
+        }),
     ]
   }
 }
