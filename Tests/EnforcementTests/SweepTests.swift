@@ -148,6 +148,8 @@ struct SweepTests {
         try await session.execute(
           "begin; create temp table begun (); savepoint s; set role \(scene.manager);"
             + "revoke select on sales.orders from \(scene.audience)")
+        // One that begins later has ended before the sweep.
+        try await bench.target.execute("select pg_current_xact_id()")
         try await bench.sweep()
         try await session.execute("commit")
       }
