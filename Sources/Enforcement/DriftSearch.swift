@@ -141,21 +141,20 @@ struct ForeignAccess: Sendable {
     let pairs = asked.flatMap { oid in
       people.map { (role: $0, securable: inputs.places.id(of: SecurableOID(family: .table, oid: oid)) ?? 0, oid: oid) }
     }
-    for route in try await ResidualAccess.routes(pairs, in: session) {
-      // Whom an audience has for a member, the roles are compared for.
-      if route.route == "membership", inputs.managed[route.via ?? ""] == .audience { continue }
+    // Whom an audience has for a member, the roles are compared for.
+    let audiences = inputs.managed.filter { $0.value == .audience }.map(\.key)
+    for route in try await ResidualAccess.routes(pairs, apartFrom: audiences, in: session) {
       guard let place = inputs.places[route.securable] else { continue }
       var explained = entitled[Holder(role: route.role, oid: place.oid)] ?? []
       if route.route == "grant" {
         explained.formUnion(
           revokes.filter { $0.securable == place && $0.grantee.value == route.role }.map(\.privilege.keyword))
       }
-      let surplus = route.privileges.components(separatedBy: ", ").filter { !explained.contains($0) }
-      if surplus.isEmpty { continue }
+      guard let surplus = route.without(explained) else { continue }
       drift.note(
         Drift.Entry(
-          finding: .foreign, grantee: route.role, privileges: surplus.joined(separator: ", "),
-          place: inputs.catalog.names[place] ?? "\(place.oid)", route: route.route, via: route.via,
+          finding: .foreign, grantee: route.role, privileges: surplus.privileges,
+          place: inputs.catalog.names[place] ?? "\(place.oid)", route: route.route, via: route.via ?? route.object,
           grantor: route.grantor))
     }
     return drift
