@@ -136,12 +136,13 @@ extension ServerTests {
         connection.query(
           """
           SELECT current_setting('lock_timeout') AS lock, current_setting('application_name') AS name,
-            current_setting('sluice.note') AS note
+            current_setting('sluice.note') AS note, current_setting('jit') AS jit
           """
         ).rows.first)
       #expect(try row.text("lock") == "1234ms")
       #expect(try row.text("name") == "sluice test")
       #expect(try row.text("note") == "a b\\c")
+      #expect(try row.text("jit") == "off")
     }
   }
 }
