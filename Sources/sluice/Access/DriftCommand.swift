@@ -1,6 +1,5 @@
 import ArgumentParser
 import Enforcement
-import Governance
 import Metadata
 
 struct DriftCommand: AsyncParsableCommand {
@@ -15,35 +14,18 @@ struct DriftCommand: AsyncParsableCommand {
       Example: sluice drift prod/main
       """)
 
-  @Argument(
-    help: .init("A connection, database, schema or table; everything without it.", valueName: "path"),
-    transform: PathText.parse)
-  var path: SecurablePath?
+  @OptionGroup var part: TargetPart
   @OptionGroup var common: CommonOptions
 
   func run() async throws {
-    try await common.settingOptions.withMetadata(requiring: [.secretKeyFile]) { metadata, settings in
-      let connections = try await metadata.read { session in
-        if let path {
-          try await session.requireExistence(of: path)
-          return [try await session.connection(named: path.connection)]
-        }
-        return try await session.connections().filter { $0.state != .inactive && $0.state != .deleting }
+    let found = try await part.read(common) { [path = part.path] planner, connection in
+      try await planner.drift(connection, below: path).map { place in
+        Place(connection: connection.name, database: place.database, drift: place.drift)
       }
-      let found = try await settings.withTargets(metadata) { targets in
-        let planner = Planner(metadata: metadata, targets: targets)
-        var found: [Place] = []
-        for connection in connections {
-          found += try await planner.drift(connection, below: path).map { place in
-            Place(connection: connection.name, database: place.database, drift: place.drift)
-          }
-        }
-        return found
-      }
-      try show(found)
-      let isDrift = found.contains { $0.drift.unlisted > 0 || !$0.drift.unexplained.isEmpty }
-      if isDrift { throw ExitCode(ExitStatus.failed.rawValue) }
     }
+    try show(found)
+    let isDrift = found.contains { $0.drift.unlisted > 0 || !$0.drift.unexplained.isEmpty }
+    if isDrift { throw ExitCode(ExitStatus.failed.rawValue) }
   }
 
   struct Place: Sendable {

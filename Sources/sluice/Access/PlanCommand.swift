@@ -1,7 +1,5 @@
 import ArgumentParser
 import Enforcement
-import Governance
-import Metadata
 
 struct PlanCommand: AsyncParsableCommand {
   static let configuration = CommandConfiguration(
@@ -13,30 +11,13 @@ struct PlanCommand: AsyncParsableCommand {
       Example: sluice plan prod
       """)
 
-  @Argument(
-    help: .init("A connection, database, schema or table; everything without it.", valueName: "path"),
-    transform: PathText.parse)
-  var path: SecurablePath?
+  @OptionGroup var part: TargetPart
   @OptionGroup var common: CommonOptions
 
   func run() async throws {
-    try await common.settingOptions.withMetadata(requiring: [.secretKeyFile]) { metadata, settings in
-      let connections = try await metadata.read { session in
-        if let path {
-          try await session.requireExistence(of: path)
-          return [try await session.connection(named: path.connection)]
-        }
-        return try await session.connections().filter { $0.state != .inactive && $0.state != .deleting }
-      }
-      let plans = try await settings.withTargets(metadata) { targets in
-        let planner = Planner(metadata: metadata, targets: targets)
-        var plans: [PlannedStatements] = []
-        for target in connections { plans += try await planner.plan(target, below: path) }
-        return plans
-      }
-      try show(plans)
-      if !plans.isEmpty { throw ExitCode(ExitStatus.failed.rawValue) }
-    }
+    let plans = try await part.read(common) { [path = part.path] in try await $0.plan($1, below: path) }
+    try show(plans)
+    if !plans.isEmpty { throw ExitCode(ExitStatus.failed.rawValue) }
   }
 
   private func show(_ plans: [PlannedStatements]) throws {
