@@ -107,7 +107,8 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "ops/benchmarks/tool", swiftSettings: strict),
     tests("TidyTests", []),
-    tests("GovernanceTests", ["Governance"]),
+    .target(name: "RandomTestKit", path: "Tests/RandomTestKit", swiftSettings: strict),
+    tests("GovernanceTests", ["Governance", "RandomTestKit"]),
     tests("PostgresTests", ["Postgres", "Platform", logging]),
     tests("LocalServersTests", ["LocalServers", "Platform"]),
     .target(
@@ -124,15 +125,22 @@ let package = Package(
     .target(
       name: "QueueModelKit", dependencies: ["JobQueue", "Platform"], path: "Tests/QueueModelKit",
       swiftSettings: strict),
-    tests("JobQueueTests", ["JobQueue", "QueueModelKit", "Redis", "RedisTestKit", "Platform", logging]),
+    tests(
+      "JobQueueTests",
+      ["JobQueue", "QueueModelKit", "RandomTestKit", "Redis", "RedisTestKit", "Platform", logging]),
     .target(
       name: "SluiceTestKit",
       dependencies: ["LocalServers", "Metadata", "Enforcement", "Postgres", "Platform", "Governance", logging],
       path: "Tests/SluiceTestKit", swiftSettings: strict),
-    tests("MetadataTests", ["Metadata", "SluiceTestKit", "Governance", "Postgres", "Platform", logging]),
+    tests(
+      "MetadataTests",
+      ["Metadata", "SluiceTestKit", "RandomTestKit", "Governance", "Postgres", "Platform", logging]),
     tests(
       "EnforcementTests",
-      ["Enforcement", "Metadata", "SluiceTestKit", "LocalServers", "Governance", "Postgres", "Platform", logging]),
+      [
+        "Enforcement", "Metadata", "SluiceTestKit", "RandomTestKit", "LocalServers", "Governance", "Postgres",
+        "Platform", logging,
+      ]),
     tests(
       "ClusterTests",
       [
@@ -142,7 +150,10 @@ let package = Package(
       ]),
     tests(
       "SimulationTests",
-      ["Cluster", "JobQueue", "QueueModelKit", "Metadata", "Enforcement", "Databricks", "Platform", logging]),
+      [
+        "Cluster", "JobQueue", "QueueModelKit", "RandomTestKit", "Metadata", "Enforcement", "Databricks", "Platform",
+        logging,
+      ]),
     tests(
       "CommandLineTests",
       [
@@ -161,7 +172,7 @@ let package = Package(
     .executableTarget(
       name: "campaign",
       dependencies: [
-        "LocalServers", "Postgres", "Platform", logging, signals,
+        "LocalServers", "RandomTestKit", "Postgres", "Platform", logging, signals,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], path: "Tests/Campaign", swiftSettings: strict),
     tests("EndToEndTests", ["sluice", "campaign", "LocalServers", "Postgres", "Platform"]),

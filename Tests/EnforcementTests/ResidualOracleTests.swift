@@ -1,5 +1,6 @@
 import Metadata
 import Postgres
+import RandomTestKit
 import SluiceTestKit
 import Testing
 
@@ -59,7 +60,7 @@ struct ResidualOracleTests {
 
   /// A small world: a few roles, who is a member of whom and how, what they own and hold.
   private static func fill(_ target: TestTarget, _ seed: UInt64) async throws {
-    var random = Randomness(seed: seed)
+    var random = SeededGenerator(seed: seed)
     let roles = (0..<roles).map { "\(target.prefix)_r\($0)" }
     let others = roles + ["public"]
     func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &random) < percent }

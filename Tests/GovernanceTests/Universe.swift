@@ -1,4 +1,5 @@
 import Governance
+import RandomTestKit
 
 /// Small worlds of users, tables and conditions, made from a seed.
 struct Universe {

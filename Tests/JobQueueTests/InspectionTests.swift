@@ -1,6 +1,7 @@
 import JobQueue
 import Platform
 import QueueModelKit
+import RandomTestKit
 import Testing
 
 /// What a look at a live queue finds: each rule, broken by hand, is reported; and nothing while the queue works.
@@ -115,7 +116,7 @@ struct InspectionTests {
       try await withThrowingTaskGroup(of: Void.self) { group in
         for worker in 0..<4 {
           group.addTask {
-            var random = SeededGenerator(state: UInt64(worker))
+            var random = SeededGenerator(seed: UInt64(worker))
             for _ in 0..<500 { try await bench.workAtRandom(worker, &random) }
           }
         }

@@ -1,6 +1,7 @@
 import JobQueue
 import Platform
 import QueueModelKit
+import RandomTestKit
 import Redis
 import RedisTestKit
 
@@ -29,7 +30,7 @@ struct ModelRun {
     configuration.mostWaitingOfConnection = 36
     queue = LaneQueue(client: client, wakeClient: wakeClient, configuration: configuration, scripts: scripts)
     model = QueueModel(ttl: queue.configuration.leaseTTL.wholeMilliseconds)
-    random = SeededGenerator(state: seed)
+    random = SeededGenerator(seed: seed)
   }
 
   /// Runs the steps.

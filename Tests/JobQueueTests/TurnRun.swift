@@ -1,6 +1,7 @@
 import JobQueue
 import Platform
 import QueueModelKit
+import RandomTestKit
 import RedisTestKit
 
 /// A seeded run of workers that lease, and of jobs that come in patterns: a backlog, a job whenever there is none, a
@@ -28,7 +29,7 @@ struct TurnRun {
 
   init(redis: PrivateRedis, seed: UInt64, scripts: QueueScripts = .embedded) {
     queue = LaneQueue(client: redis.client(), wakeClient: redis.client(), scripts: scripts)
-    random = SeededGenerator(state: seed)
+    random = SeededGenerator(seed: seed)
     limit = [1, 2, 7, 16].randomElement(using: &random)!
     let all = Set(JobClass.allCases)
     let crews: [[Set<JobClass>]] = [[all], [all, [.revoke]], [all, [.interactive, .bulk]]]

@@ -1,6 +1,7 @@
 import Metadata
 import Platform
 import Postgres
+import RandomTestKit
 
 /// A run of random operations on a real ledger, with the model beside it.
 actor LedgerRun {
@@ -25,7 +26,7 @@ actor LedgerRun {
 
   init(_ fixture: Fixture, seed: UInt64) async throws {
     self.fixture = fixture
-    random = SeededGenerator(state: seed)
+    random = SeededGenerator(seed: seed)
     lanes = try await fixture.read { try await $0.lanes(of: fixture.connection.id) }.map(\.id)
     try await fixture.execute("alter table job alter column max_attempts set default \(LedgerModel.maxAttempts)")
     for _ in 0..<2 {

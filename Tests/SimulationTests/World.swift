@@ -1,6 +1,7 @@
 import Glibc
 import Platform
 import QueueModelKit
+import RandomTestKit
 
 /// What happens in one simulation: one thread, a clock that jumps from event to event, and chance from one seed.
 ///
@@ -26,7 +27,7 @@ final class World: @unchecked Sendable {
   init(seed: UInt64, mutation: Mutation? = nil, keepsTrace: Bool = false) {
     self.seed = seed
     self.mutation = mutation
-    random = SeededGenerator(state: seed)
+    random = SeededGenerator(seed: seed)
     trace = keepsTrace ? [] : nil
   }
 

@@ -1,3 +1,5 @@
+import RandomTestKit
+
 /// One fault: when, what, to which of several, for how long.
 package struct Fault: Sendable, Equatable {
   package let kind: FaultKind

@@ -1,5 +1,6 @@
 import Foundation
 import Platform
+import RandomTestKit
 
 /// Submits batches of subscribes and revokes of its own users, each batch until it is accepted.
 struct FlipProducer: Sendable {

@@ -1,5 +1,6 @@
 import Foundation
 import Platform
+import RandomTestKit
 
 /// Changes who belongs to which group, and which of two policies is in force.
 struct PolicyProducer: Sendable {

@@ -1,5 +1,6 @@
 import Foundation
 import Platform
+import RandomTestKit
 
 /// Subscribes a user to a table, sees the access in the target, revokes it, and has the target watched until the
 /// next subscribe: what was reported revoked must not come back.

@@ -8,7 +8,7 @@ struct PropertyTests {
   private static let rounds = 4
   private static let changesOfRound = 8
 
-  @Test(arguments: Randomness.seeds)
+  @Test(arguments: PropertySeeds.all)
   func whatIsOursIsAsDesiredAndTheRestIsUntouched(seed: UInt64) async throws {
     try await Bench.run(rights: seed.isMultiple(of: 2) ? .inherited : .own) { bench in
       var world = try await PropertyWorld.make(seed, in: bench)

@@ -1,6 +1,7 @@
 import Governance
 import Metadata
 import Postgres
+import RandomTestKit
 import SluiceTestKit
 import Testing
 
@@ -11,7 +12,7 @@ struct PropertyWorld {
   let schemas: [String]
   /// Roles that Sluice has nothing to do with.
   let strangers: [String]
-  var random: Randomness
+  var random: SeededGenerator
   /// What is subscribed by hand. A table that is made again under its name keeps what its name had.
   var subscriptions: [Subscribed: AccessLevel] = [:]
   /// The tables of the last sync, as the metadata database knows them, by OID.
@@ -51,13 +52,13 @@ struct PropertyWorld {
   ]
 
   static func make(_ seed: UInt64, in bench: Bench) async throws -> PropertyWorld {
-    var random = Randomness(seed: seed)
+    var random = SeededGenerator(seed: seed)
     let schemas = Array(oddNames.shuffled(using: &random).prefix(3))
     var users: [String] = []
     for name in ["u0", #"u"1"#, "Ü 2", "u;3"] { users.append(try await bench.addUser(name)) }
     let strangers = ["x", "y"].map { "\(bench.target.prefix)_\($0)" }
     var world = PropertyWorld(bench: bench, users: users, schemas: schemas, strangers: strangers, random: random)
-    for group in groups { try await bench.addGroup(group, world.random.some(users)) }
+    for group in groups { try await bench.addGroup(group, world.random.subset(users)) }
     for schema in schemas { try await bench.target.createSchema(try PostgresIdentifier(schema).quoted) }
     for _ in 0..<6 { try await world.createTable() }
     try await world.scatterForeign()
