@@ -168,6 +168,7 @@ package struct TestTarget: Sendable {
       union all select 'database ' || oid || ' ' || xmin from pg_database where datname = current_database()
       union all select 'member ' || roleid || ' ' || member || ' ' || grantor || ' ' || xmin from pg_auth_members
         where roleid in (select oid from pg_roles where starts_with(rolname, '\(prefix)_') union select oid from administered)
+          or member in (select oid from pg_roles where starts_with(rolname, '\(prefix)_'))
       order by 1
       """, in: database
     ).map { try $0.text("version") }
