@@ -75,6 +75,7 @@ struct SessionEnding: Sendable {
       let rows = try await open(Set(told.keys))
       if rows.isEmpty { return }
       guard limit.hasPassed else {
+        // no event: the server tells nobody that another session has ended
         try await Task.sleep(for: Self.poll)
         continue
       }
