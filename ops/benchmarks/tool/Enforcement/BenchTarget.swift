@@ -18,8 +18,8 @@ struct BenchTarget: Sendable {
       .init(
         directory: directory, installation: try await .find(atLeast: 17, preferring: 17),
         settings: [
-          // What Sluice sends is read back from the log, to be repeated by psql.
-          "log_statement": "all", "log_parameter_max_length": "0", "log_line_prefix": "%p ",
+          // What Sluice sends is read back from the log, with how long it took, to be repeated by psql.
+          "log_min_duration_statement": "0", "log_parameter_max_length": "0", "log_line_prefix": "%p ",
           "log_min_messages": "error", "log_min_error_statement": "panic", "max_connections": "300",
         ], durable: true))
     let target = BenchTarget(server: server)
@@ -126,6 +126,15 @@ extension BenchTarget {
         """, [.text(Self.database)]
       ).rows[0]
       return TargetMeter(active: try row.double("active_time"), walBytes: try row.double("wal"))
+    }
+  }
+
+  /// Who made how many memberships, by name.
+  func grantors() async throws -> [String] {
+    try await withSession(Self.database) { session in
+      try await session.query(
+        "select grantor::regrole || ' ' || count(*) as made from pg_auth_members group by grantor order by 1"
+      ).rows.map { try $0.text("made") }
     }
   }
 

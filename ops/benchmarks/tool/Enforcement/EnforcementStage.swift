@@ -112,12 +112,16 @@ extension EnforcementStage {
     /// In which the governance lane compiled.
     var evaluating = 0.0
     var target = TargetMeter(active: 0, walBytes: 0)
+    /// In which the target looked what is left to those who left, in milliseconds; in `target` too.
+    var looking = 0.0
     /// The same SQL by psql in the twin.
     var psql = 0.0
     var twin = TargetMeter(active: 0, walBytes: 0)
     var statements = 0
     var jobs = 0
     var failed = 0
+    /// That needed more than one attempt.
+    var retried = 0
   }
 
   /// Changes something, waits until all that it leads to has settled, and has psql repeat in the twin what was sent.
@@ -165,7 +169,8 @@ extension EnforcementStage {
     let row = try await metadata.read { session in
       try await session.connection.query(
         """
-        select count(*) as jobs, count(*) filter (where j.state = 'discarded') as failed,
+        select count(*) as jobs, count(*) filter (where j.state <> 'completed') as failed,
+          count(*) filter (where j.attempt > 1) as retried,
           coalesce(extract(epoch from max(j.finished_at) filter (where l.kind <> 'governance')
             - min(j.started_at) filter (where l.kind <> 'governance')), 0)::double precision as applying,
           coalesce(extract(epoch from sum(j.finished_at - j.started_at) filter (where l.kind = 'governance')), 0)
@@ -175,6 +180,7 @@ extension EnforcementStage {
       ).rows[0]
     }
     (spent.jobs, spent.failed) = (Int(try row.int("jobs")), Int(try row.int("failed")))
+    spent.retried = Int(try row.int("retried"))
     (spent.applying, spent.evaluating) = (try row.double("applying"), try row.double("evaluating"))
   }
 
@@ -189,13 +195,16 @@ extension EnforcementStage {
     let text = String(decoding: try log.readToEnd() ?? Data(), as: UTF8.self)
     try log.close()
     let sent = SentStatements(log: text[...])
-    spent.statements = sent.count
+    (spent.statements, spent.looking) = (sent.count, sent.looking)
     guard sent.count > 0 else { return }
     let file = "\(directory)/sent.sql"
     try sent.script.write(toFile: file, atomically: false, encoding: .utf8)
     let before = try await twin.meter()
     spent.psql = try await twin.psql(file)
     spent.twin = try await twin.meter() - before
+    guard try await target.grantors() == twin.grantors() else {
+      throw BenchError("psql repeated the SQL as another role than Sluice: its time is no ceiling")
+    }
   }
 
   /// Syncs a place of the target and runs what follows.

@@ -1,10 +1,12 @@
 import Foundation
 
 /// What sessions wrote to a target's catalog, from the server's log: the transactions in the order of their commits,
-/// without what they only read.
+/// without what they only read; and how long it took to look for residual access.
 struct SentStatements: Sendable {
   private(set) var script = ""
   private(set) var count = 0
+  /// Milliseconds in which the server looked what is left to those who left an audience.
+  private(set) var looking = 0.0
   private var open: [Substring: Transaction] = [:]
 
   /// What an open transaction wrote so far, and how much of that before each of its open savepoints.
@@ -14,29 +16,48 @@ struct SentStatements: Sendable {
   }
 
   private static let writes = [
-    "GRANT ", "REVOKE ", "CREATE ROLE ", "DROP ROLE ", "ALTER ROLE ", "COMMENT ON ROLE ", "SET LOCAL ROLE ",
-    "RESET ROLE",
+    "GRANT ", "REVOKE ", "CREATE ROLE ", "DROP ROLE ", "ALTER ROLE ", "COMMENT ON ROLE ", "SET ROLE ", "RESET ROLE",
   ]
-  private static let changesOfRole = ["SET LOCAL ROLE ", "RESET ROLE"]
+  private static let looks = ["-- Target: by which routes", "-- Target: the roles $1 by what they could"]
+  private static let changesOfRole = ["SET ROLE ", "RESET ROLE"]
 
   /// - Parameter log: lines that begin with the session's process and a blank; those that do not belong to the one before
   init(log: Substring) {
-    var entry: (session: Substring, text: String)?
+    var entry: Entry?
     for line in log.split(separator: "\n") {
       if line.first == "\t" {
         entry?.text += "\n" + line.dropFirst()
         continue
       }
-      if let entry { note(entry.text, of: entry.session) }
-      entry = Self.statement(line)
+      if let entry { note(entry) }
+      entry = Entry(line)
     }
-    if let entry { note(entry.text, of: entry.session) }
+    if let entry { note(entry) }
   }
 
-  /// `4711 LOG:  statement: GRANT …`, or `execute <unnamed>: GRANT …`; nil for other lines.
-  private static func statement(_ line: Substring) -> (Substring, String)? {
-    guard let match = line.prefixMatch(of: #/(\d+) LOG:  (?:statement|execute [^:]*): /#) else { return nil }
-    return (match.output.1, String(line[match.range.upperBound...]))
+  /// `4711 LOG:  duration: 0.123 ms  statement: GRANT …`, or `execute <unnamed>: GRANT …`, or `parse` and `bind`.
+  private struct Entry {
+    let session: Substring
+    let milliseconds: Double
+    /// Whether the statement ran, and was not only read or planned.
+    let isRun: Bool
+    var text: String
+
+    init?(_ line: Substring) {
+      guard
+        let match = line.prefixMatch(
+          of: #/(\d+) LOG:  duration: ([\d.]+) ms  (statement|execute|parse|bind)(?: [^:]*)?: /#)
+      else { return nil }
+      session = match.output.1
+      milliseconds = Double(match.output.2) ?? 0
+      isRun = match.output.3 == "statement" || match.output.3 == "execute"
+      text = String(line[match.range.upperBound...])
+    }
+  }
+
+  private mutating func note(_ entry: Entry) {
+    if Self.looks.contains(where: entry.text.hasPrefix) { looking += entry.milliseconds }
+    if entry.isRun { note(entry.text, of: entry.session) }
   }
 
   private mutating func note(_ text: String, of session: Substring) {
