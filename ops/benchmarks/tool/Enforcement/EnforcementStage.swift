@@ -144,13 +144,12 @@ extension EnforcementStage {
   func settle() async throws {
     let limit = Deadline.after(Self.patience)
     while true {
-      let left = try await metadata.read { session in
-        try await session.connection.query(
-          "select count(*) as left from (select from job where finished_at is null limit 100000) j"
-        ).rows[0].int("left")
+      let isBusy = try await metadata.read { session in
+        try await session.connection.query("select exists (select from job where finished_at is null) as is_busy")
+          .rows[0].bool("is_busy")
       }
-      if left == 0 { return }
-      guard !limit.hasPassed else { throw BenchError("\(left) jobs have not settled within \(Self.patience)") }
+      if !isBusy { return }
+      guard !limit.hasPassed else { throw BenchError("not all jobs have settled within \(Self.patience)") }
       // no event: the ledger tells schedulers of new jobs, and nobody of finished ones
       try await Task.sleep(for: .milliseconds(5))
     }
