@@ -20,8 +20,9 @@ struct DatabaseRun: Sendable {
 
   func run(_ jobs: [ClaimedJob], in session: PostgresConnection) async throws -> [JobResult] {
     var progress = try await work(jobs, in: session)
-    progress.sessions = try await endSessions(progress.decided(jobs), progress, in: session)
-    progress.residual = try await lookForResidual(jobs, progress, in: session)
+    try await endSessions(progress.decided(jobs), &progress, in: session)
+    progress.residual = try await lookForResidual(
+      jobs.filter { [progress] in !progress.isPostponed($0) }, progress, in: session)
     return progress.results(of: jobs)
   }
 
