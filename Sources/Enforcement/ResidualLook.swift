@@ -10,6 +10,17 @@ struct ResidualLook: Sendable {
   /// Why there may be more, in words.
   private(set) var gaps: [String] = []
 
+  init() {}
+
+  /// - Parameters:
+  ///   - count: the data sources that are looked at
+  ///   - all: how many there are
+  init(of count: Int, among all: Int) { note(count, of: all) }
+
+  private mutating func note(_ count: Int, of all: Int) {
+    if count < all { gaps.append("residual access was looked for on \(count) of \(all) data sources") }
+  }
+
   /// What to look for.
   struct Question: Sendable {
     struct Pair: Hashable, Sendable {
@@ -43,9 +54,7 @@ struct ResidualLook: Sendable {
   ) async throws {
     let pairs = question.pairs.sorted { ($0.key.role, $0.key.place.oid) < ($1.key.role, $1.key.place.oid) }
     guard !pairs.isEmpty else { return }
-    if pairs.count > ResidualAccess.maximumPairs {
-      gaps.append("residual access was looked for on \(ResidualAccess.maximumPairs) of \(pairs.count) data sources")
-    }
+    note(min(pairs.count, ResidualAccess.maximumPairs), of: pairs.count)
     do {
       let found = try await ResidualAccess.routes(
         pairs.map { ($0.key.role, $0.value.securable, $0.key.place.oid) }, apartFrom: audiences, in: session)

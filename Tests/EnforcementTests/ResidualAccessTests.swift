@@ -228,6 +228,37 @@ struct ResidualAccessTests {
     }
   }
 
+  @Test func thoseWhoLeaveTogetherAreToldApart() async throws {
+    try await Bench.run { bench in
+      var users = [try await bench.makeSales()]
+      for name in ["bo", "cy", "di"] { users.append(try await bench.addUser(name)) }
+      // Two stay, so that the audience does.
+      try await bench.addGroup("staff", users + [try await bench.addUser("ed"), try await bench.addUser("fay")])
+      try await bench.applyPolicy("staff reads", "\"staff\" in user.groups", schema: "sales")
+      try await bench.evaluate()
+      let friend = "\(bench.target.prefix)_friend"
+      try await bench.target.execute(
+        """
+        create role \(friend); grant select on sales.items to \(friend);
+        grant \(friend) to \(users[2]); grant \(friend) to \(users[3]) with admin option;
+        grant insert on sales.orders to \(users[1])
+        """)
+      for user in users { try await bench.leaveGroup("staff", user) }
+      let looks = try await bench.evaluate().filter { $0.scope.subject == .residual }
+      func routes(of user: String) throws -> String {
+        let look = try #require(looks.first { $0.scope.role == user })
+        return try #require(look.result)
+      }
+      #expect(Set(looks.compactMap(\.scope.role)) == Set(users))
+      #expect(try !routes(of: users[0]).contains("residual_access"))
+      #expect(try routes(of: users[1]).contains(#""route": "grant""#))
+      #expect(try routes(of: users[2]).contains(#""how": "inherit""#))
+      #expect(try routes(of: users[3]).contains(#""how": "inherit""#))
+      #expect(try await bench.residualTrail().count == 3)
+      for user in users { #expect(try routes(of: user).contains(#""examined": 2"#)) }
+    }
+  }
+
   @Test func explainNamesAnothersGrantBesideOurOwn() async throws {
     try await Bench.run { bench in
       let ana = try await bench.makeSales()

@@ -30,6 +30,29 @@ struct ResidualOracleTests {
     try await target.remove()
   }
 
+  /// What the look after leaving rests on: who is alike reaches the same relations.
+  @Test(arguments: 101...112 as ClosedRange<UInt64>)
+  func rolesThatAreAlikeReachTheSame(seed: UInt64) async throws {
+    let target = try await TestTarget.make()
+    try await Self.fill(target, seed, roles: 12)
+    let pairs = try await Self.oracle(target)
+    let roles = Set(pairs.map(\.role)).sorted()
+    let audiences = Array(roles.prefix(1))
+    let (groups, routes) = try await target.server.withAdmin(target.database) { session in
+      (
+        try await ResidualLook.alike(roles, apartFrom: audiences, in: session),
+        try await ResidualAccess.routes(
+          pairs.map { ($0.role, $0.oid, UInt32($0.oid)) }, apartFrom: audiences, in: session)
+      )
+    }
+    #expect(groups.flatMap(\.self).sorted() == roles)
+    for group in groups {
+      let reached = group.map { role in Set(routes.filter { $0.role == role }.map(\.securable)) }
+      #expect(Set(reached).count == 1, "seed \(seed): \(zip(group, reached).map { ($0, $1) })")
+    }
+    try await target.remove()
+  }
+
   private struct Pair {
     let role: String
     let oid: Int64
@@ -59,9 +82,9 @@ struct ResidualOracleTests {
   }
 
   /// A small world: a few roles, who is a member of whom and how, what they own and hold.
-  private static func fill(_ target: TestTarget, _ seed: UInt64) async throws {
+  private static func fill(_ target: TestTarget, _ seed: UInt64, roles count: Int = roles) async throws {
     var random = SeededGenerator(seed: seed)
-    let roles = (0..<roles).map { "\(target.prefix)_r\($0)" }
+    let roles = (0..<count).map { "\(target.prefix)_r\($0)" }
     let others = roles + ["public"]
     func chance(_ percent: Int) -> Bool { Int.random(in: 0..<100, using: &random) < percent }
     func one(_ of: [String]) -> String { of[Int.random(in: 0..<of.count, using: &random)] }
