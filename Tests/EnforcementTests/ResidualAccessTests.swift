@@ -37,6 +37,14 @@ struct ResidualAccessTests {
         "view", #""object": "sales.m""#,
         "create materialized view sales.m as select * from sales.orders; grant select on sales.m to public"
       ),
+      // It holds the rows, whatever its owner may read now.
+      (
+        "view", #""object": "sales.m""#,
+        """
+        create role ANA_x; create materialized view sales.m as select * from sales.orders;
+        alter materialized view sales.m owner to ANA_x; grant select on sales.m to ANA
+        """
+      ),
       (
         "parent", #""object": "sales.every""#,
         """
@@ -92,6 +100,14 @@ struct ResidualAccessTests {
     """
     create view sales.v with (security_invoker = on) as select * from sales.orders;
     create view sales.vv as select * from sales.v; grant select on sales.vv to ANA
+    """,
+    """
+    create role ANA_x; create function sales.f() returns bigint security definer language plpgsql
+    as 'begin return (select count(*) from sales.orders); end'; alter function sales.f owner to ANA_x
+    """,
+    """
+    create function sales.f() returns trigger security definer language plpgsql
+    as 'begin perform from sales.orders; return new; end'
     """,
   ])
   func whatGivesNoRowsIsNoRoute(script: String) async throws {
