@@ -111,13 +111,14 @@ extension EnforcementStage {
     var applying = 0.0
     /// In which the governance lane compiled.
     var evaluating = 0.0
-    var target = TargetMeter(active: 0, walBytes: 0)
+    var target = TargetWork()
     /// The same SQL by psql in the twin.
     var psql = 0.0
-    var twin = TargetMeter(active: 0, walBytes: 0)
-    var statements = 0
+    var twin = TargetWork()
     var jobs = 0
     var failed = 0
+    /// That needed more than one attempt.
+    var retried = 0
   }
 
   /// Changes something, waits until all that it leads to has settled, and has psql repeat in the twin what was sent.
@@ -127,15 +128,15 @@ extension EnforcementStage {
 
   func step(running change: @Sendable () async throws -> Void) async throws -> Spent {
     let lastJob = try await newestJob()
-    let (before, offset) = (try await target.meter(), try logLength())
+    let mark = try await target.mark()
     var spent = Spent()
     let began = ContinuousClock.now
     try await change()
     try await settle()
     spent.wall = began.duration(to: .now).seconds
-    spent.target = try await target.meter() - before
+    spent.target = try await target.work(since: mark)
     try await addJobs(after: lastJob, to: &spent)
-    try await repeatInTwin(from: offset, &spent)
+    try await repeatInTwin(&spent)
     return spent
   }
 
@@ -143,13 +144,12 @@ extension EnforcementStage {
   func settle() async throws {
     let limit = Deadline.after(Self.patience)
     while true {
-      let left = try await metadata.read { session in
-        try await session.connection.query(
-          "select count(*) as left from (select from job where finished_at is null limit 100000) j"
-        ).rows[0].int("left")
+      let isBusy = try await metadata.read { session in
+        try await session.connection.query("select exists (select from job where finished_at is null) as is_busy")
+          .rows[0].bool("is_busy")
       }
-      if left == 0 { return }
-      guard !limit.hasPassed else { throw BenchError("\(left) jobs have not settled within \(Self.patience)") }
+      if !isBusy { return }
+      guard !limit.hasPassed else { throw BenchError("not all jobs have settled within \(Self.patience)") }
       // no event: the ledger tells schedulers of new jobs, and nobody of finished ones
       try await Task.sleep(for: .milliseconds(5))
     }
@@ -165,7 +165,8 @@ extension EnforcementStage {
     let row = try await metadata.read { session in
       try await session.connection.query(
         """
-        select count(*) as jobs, count(*) filter (where j.state = 'discarded') as failed,
+        select count(*) as jobs, count(*) filter (where j.state <> 'completed') as failed,
+          count(*) filter (where j.attempt > 1) as retried,
           coalesce(extract(epoch from max(j.finished_at) filter (where l.kind <> 'governance')
             - min(j.started_at) filter (where l.kind <> 'governance')), 0)::double precision as applying,
           coalesce(extract(epoch from sum(j.finished_at - j.started_at) filter (where l.kind = 'governance')), 0)
@@ -175,27 +176,20 @@ extension EnforcementStage {
       ).rows[0]
     }
     (spent.jobs, spent.failed) = (Int(try row.int("jobs")), Int(try row.int("failed")))
+    spent.retried = Int(try row.int("retried"))
     (spent.applying, spent.evaluating) = (try row.double("applying"), try row.double("evaluating"))
   }
 
-  private func logLength() throws -> UInt64 {
-    let attributes = try FileManager.default.attributesOfItem(atPath: target.server.logFile)
-    return (attributes[.size] as? UInt64) ?? 0
-  }
-
-  private func repeatInTwin(from offset: UInt64, _ spent: inout Spent) async throws {
-    let log = try FileHandle(forReadingFrom: URL(fileURLWithPath: target.server.logFile))
-    try log.seek(toOffset: offset)
-    let text = String(decoding: try log.readToEnd() ?? Data(), as: UTF8.self)
-    try log.close()
-    let sent = SentStatements(log: text[...])
-    spent.statements = sent.count
-    guard sent.count > 0 else { return }
+  private func repeatInTwin(_ spent: inout Spent) async throws {
+    guard spent.target.count > 0 else { return }
     let file = "\(directory)/sent.sql"
-    try sent.script.write(toFile: file, atomically: false, encoding: .utf8)
-    let before = try await twin.meter()
+    try spent.target.script.write(toFile: file, atomically: false, encoding: .utf8)
+    let mark = try await twin.mark()
     spent.psql = try await twin.psql(file)
-    spent.twin = try await twin.meter() - before
+    spent.twin = try await twin.work(since: mark)
+    guard try await target.grantors() == twin.grantors() else {
+      throw BenchError("psql repeated the SQL as another role than Sluice: its time is no ceiling")
+    }
   }
 
   /// Syncs a place of the target and runs what follows.

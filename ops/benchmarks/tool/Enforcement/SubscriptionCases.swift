@@ -39,13 +39,13 @@ enum SubscriptionCases {
   ) { run in
     let (users, tables) = (names("u", run.scale.subscribers), names("t", run.scale.subscribedTables))
     let stage = try await stage(run, users: users.count, tables: tables.count, workers: run.scale.hotWorkers)
-    let producers = 4
+    let (producers, kinds) = (4, [Kind.subscribe, .revoke, .subscribe])
     let spent = try await stage.step(running: {
       try await withThrowingTaskGroup(of: Void.self) { group in
         for producer in 0..<producers {
           let own = users.indices.filter { $0 % producers == producer }.map { users[$0] }
           group.addTask {
-            for kind in [Kind.subscribe, .revoke, .subscribe] {
+            for kind in kinds {
               let file = try stage.write(kind, users: own, tables: tables, name: "producer\(producer)-\(kind)")
               try await stage.sluice("submit", "--from-file", file)
             }
@@ -55,7 +55,8 @@ enum SubscriptionCases {
       }
     })
     await stage.stop()
-    return figures("hot/workers=\(run.scale.hotWorkers)", spent, requests: spent.jobs)
+    return figures(
+      "hot/workers=\(run.scale.hotWorkers)", spent, requests: kinds.count * users.count * tables.count)
   }
 
   private static func figures(_ name: String, _ spent: EnforcementStage.Spent, requests: Int) -> [Measurement] {
@@ -65,8 +66,10 @@ enum SubscriptionCases {
         "\(name)/rate", Double(requests) / spent.wall, "requests/s",
         ceiling: spent.psql > 0 ? Double(requests) / spent.psql : nil),
       Measurement("\(name)/target", spent.target.active / 1e3, "s", ceiling: spent.twin.active / 1e3),
-      Measurement("\(name)/statements", Double(spent.statements), "statements"),
+      Measurement("\(name)/statements", Double(spent.target.count), "statements"),
+      Measurement("\(name)/jobs", Double(spent.jobs), "jobs"),
       Measurement("\(name)/failed", Double(spent.failed), "jobs"),
+      Measurement("\(name)/retried", Double(spent.retried), "jobs"),
     ]
   }
 
