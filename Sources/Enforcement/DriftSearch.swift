@@ -143,7 +143,8 @@ struct ForeignAccess: Sendable {
     }
     // Whom an audience has for a member, the roles are compared for.
     let audiences = inputs.managed.filter { $0.value == .audience }.map(\.key)
-    for route in try await ResidualAccess.routes(pairs, apartFrom: audiences, in: session) {
+    let routes = try await ResidualAccess.routes(pairs, apartFrom: audiences, in: session)
+    for route in try await run.metadata.read({ [run] in try await $0.apartFromDesired(routes, in: run.database) }) {
       guard let place = inputs.places[route.securable] else { continue }
       var explained = entitled[Holder(role: route.role, oid: place.oid)] ?? []
       if route.route == "grant" {

@@ -151,15 +151,20 @@ struct RolesRun: Sendable {
 
   /// Reads the memberships that jobs are about; nil names every audience of the connection (a plan, leaving).
   func read(_ jobs: [ClaimedJob]?, in session: PostgresConnection) async throws -> Memberships {
-    let ids = jobs?.filter { $0.scope.subject == .audience }.compactMap(\.scope.audience)
-    let grantees = jobs?.filter { $0.scope.subject == .grantee }.compactMap(\.scope.role) ?? []
-    let isEverything = jobs?.contains { [.everything, .leave, .sweep].contains($0.scope.subject) } ?? true
+    try await read(
+      audiences: jobs?.filter { $0.scope.subject == .audience }.compactMap(\.scope.audience) ?? [],
+      grantees: jobs?.filter { $0.scope.subject == .grantee }.compactMap(\.scope.role) ?? [],
+      everything: jobs?.contains { [.everything, .leave, .sweep].contains($0.scope.subject) } ?? true, in: session)
+  }
+
+  /// Reads the memberships in these audiences, or all, and those of the grantees in any.
+  func read(
+    audiences: [Int64] = [], grantees: [String], everything: Bool = false, in session: PostgresConnection
+  ) async throws -> Memberships {
     let rows = try await metadata.read { metadata in
       try await metadata.connection.query(
         statement(PackageResources.desired_members_sql),
-        [
-          .int8(connection.id), .int8Array(ids ?? []), .textArray(grantees), .bool(isEverything),
-        ]
+        [.int8(connection.id), .int8Array(audiences), .textArray(grantees), .bool(everything)]
       ).rows
     }
     var memberships = Memberships(grantees: grantees)

@@ -154,7 +154,7 @@ private final class Ending: Sendable {
 
 extension Bench {
   /// Users whose roles exist already.
-  fileprivate func addUsers(_ count: Int) async throws -> [String] {
+  func addUsers(_ count: Int) async throws -> [String] {
     let names = (0..<count).map { "\(target.prefix)_u\($0)" }
     try await target.execute(
       "do $$ begin for n in 0..\(count - 1) loop execute 'create role \(target.prefix)_u' || n; end loop; end $$")
@@ -163,7 +163,7 @@ extension Bench {
     return names
   }
 
-  fileprivate func subscribeAll(_ users: [String], to table: String) async throws {
+  func subscribeAll(_ users: [String], to table: String) async throws {
     _ = try await apply(try requests(.subscribe, users, table))
   }
 
