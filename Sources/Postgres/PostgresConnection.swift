@@ -71,11 +71,14 @@ package actor PostgresConnection {
 
   /// Runs one statement with parameters that comes again and again: the server parses it once a connection. Its text
   /// must be one of a few, not made from values.
+  ///
+  /// - Parameter isPlannedOnce: whether it is planned once a connection, too: for a statement over many tables that needs
+  ///   the same plan for all values, of which the search takes longer than the run
   package func queryPrepared(
-    _ sql: String, _ parameters: [PostgresValue] = [], deadline: Deadline? = nil
+    _ sql: String, _ parameters: [PostgresValue] = [], isPlannedOnce: Bool = false, deadline: Deadline? = nil
   ) async throws(PostgresError) -> PostgresResult {
     try await run(until: limit(deadline)) { session throws(PostgresError) in
-      try session.queryPrepared(PostgresStatement(sql, parameters))
+      try session.queryPrepared(PostgresStatement(sql, parameters), isPlannedOnce: isPlannedOnce)
     }
   }
 

@@ -2,6 +2,8 @@
 package struct PostgresStatement: Sendable, Equatable {
   package var sql: String
   package var parameters: [PostgresValue]
+  /// Under which name the session's server has it already.
+  var preparedName: String?
 
   package init(_ sql: String, _ parameters: [PostgresValue] = []) {
     self.sql = sql

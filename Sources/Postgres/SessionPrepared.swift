@@ -11,17 +11,22 @@ extension Session {
   /// Statements that one session keeps prepared; further ones are parsed each time.
   private static let preparedLimit = 64
 
-  /// Runs one statement that the server parses on its first use only, and plans only as long as that pays.
+  /// Runs one statement that the server parses on its first use only.
   ///
   /// One that fails is parsed again the next time: its tables may have changed.
-  func queryPrepared(_ statement: PostgresStatement) throws(PostgresError) -> PostgresResult {
+  ///
+  /// - Parameter isPlannedOnce: whether it is planned on its first use only, too, for whatever values; otherwise the
+  ///   server plans as long as that pays by its own estimate, which leaves out what the search for a plan costs
+  func queryPrepared(
+    _ statement: PostgresStatement, isPlannedOnce: Bool
+  ) throws(PostgresError) -> PostgresResult {
     do throws(PostgresError) {
       let key = PreparedKey(sql: statement.sql, types: statement.parameters.map(\.typeOID))
       guard let name = try name(of: key) else { return try query(statement) }
+      var named = statement
+      named.preparedName = name
       do throws(PostgresError) {
-        try sendPrepared(name, statement.parameters)
-        try flush()
-        return try onlyResult()
+        return isPlannedOnce ? try pipeline(Self.plannedOnce(named))[1] : try query(named)
       } catch {
         prepared[key] = nil
         throw error
@@ -29,6 +34,14 @@ extension Session {
     } catch {
       throw naming(statement.sql, error)
     }
+  }
+
+  /// Without a transaction around them they are one, so that the setting does not outlive a statement that fails.
+  private static func plannedOnce(_ statement: PostgresStatement) -> [PostgresStatement] {
+    [
+      PostgresStatement("set plan_cache_mode to force_generic_plan"), statement,
+      PostgresStatement("reset plan_cache_mode"),
+    ]
   }
 
   /// Nil when as many are prepared as may be.
@@ -43,15 +56,5 @@ extension Session {
     _ = try onlyResult()
     prepared[key] = name
     return name
-  }
-
-  private func sendPrepared(_ name: String, _ values: [PostgresValue]) throws(PostgresError) {
-    let parameters = EncodedParameters(values)
-    let connection = try live()
-    let sent = parameters.withPointers { values in
-      PQsendQueryPrepared(
-        connection, name, Int32(parameters.types.count), values, parameters.lengths, parameters.formats, 0)
-    }
-    if sent != 1 { throw lost() }
   }
 }

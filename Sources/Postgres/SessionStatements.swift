@@ -43,10 +43,14 @@ extension Session {
     }
     let parameters = EncodedParameters(statement.parameters)
     let connection = try live()
+    let count = Int32(parameters.types.count)
     let sent = parameters.withPointers { values in
-      PQsendQueryParams(
-        connection, statement.sql, Int32(parameters.types.count), parameters.types, values, parameters.lengths,
-        parameters.formats, 0)
+      if let name = statement.preparedName {
+        PQsendQueryPrepared(connection, name, count, values, parameters.lengths, parameters.formats, 0)
+      } else {
+        PQsendQueryParams(
+          connection, statement.sql, count, parameters.types, values, parameters.lengths, parameters.formats, 0)
+      }
     }
     if sent != 1 { throw lost() }
   }

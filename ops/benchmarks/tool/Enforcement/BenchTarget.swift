@@ -19,7 +19,7 @@ struct BenchTarget: Sendable {
         directory: directory, installation: try await .find(atLeast: 17, preferring: 17),
         settings: [
           // What Sluice sends is read back from the log, with how long it took, to be repeated by psql.
-          "log_min_duration_statement": "0", "log_parameter_max_length": "0", "log_line_prefix": "%p ",
+          "log_min_duration_statement": "0", "log_parameter_max_length": "0", "log_line_prefix": "%p %u ",
           "log_min_messages": "error", "log_min_error_statement": "panic", "max_connections": "300",
         ], durable: true))
     let target = BenchTarget(server: server)
@@ -94,38 +94,32 @@ struct BenchTarget: Sendable {
   }
 }
 
-/// What a target's server says that it has done; two instants are compared.
-struct TargetMeter: Sendable {
-  /// Milliseconds in which sessions in the database ran statements.
-  let active: Double
+/// An instant of a target's server: what has happened since is told by its log.
+struct TargetMark: Sendable {
+  let logLength: UInt64
   let walBytes: Double
-
-  static func - (after: TargetMeter, before: TargetMeter) -> TargetMeter {
-    TargetMeter(active: after.active - before.active, walBytes: after.walBytes - before.walBytes)
-  }
 }
 
 extension BenchTarget {
-  /// How long to wait for sessions of the manager to end: only then do they tell what they have done.
-  private static let sessionLimit: Duration = .seconds(30)
+  func mark() async throws -> TargetMark {
+    let attributes = try FileManager.default.attributesOfItem(atPath: server.logFile)
+    return TargetMark(logLength: (attributes[.size] as? UInt64) ?? 0, walBytes: try await walBytes())
+  }
 
-  func meter() async throws -> TargetMeter {
+  /// What the manager's sessions did since then.
+  func work(since mark: TargetMark) async throws -> TargetWork {
+    let wal = try await walBytes() - mark.walBytes
+    let log = try FileHandle(forReadingFrom: URL(fileURLWithPath: server.logFile))
+    try log.seek(toOffset: mark.logLength)
+    let text = String(decoding: try log.readToEnd() ?? Data(), as: UTF8.self)
+    try log.close()
+    return TargetWork(log: text[...], of: Self.manager, walBytes: wal)
+  }
+
+  private func walBytes() async throws -> Double {
     try await withSession("postgres") { session in
-      let limit = Deadline.after(Self.sessionLimit)
-      while try await session.query("select from pg_stat_activity where datname = $1", [.text(Self.database)])
-        .rows.isEmpty == false
-      {
-        guard !limit.hasPassed else { throw BenchError("sessions of the target do not end in \(Self.sessionLimit)") }
-        // no event: a server does not tell when another's session has ended
-        try await Task.sleep(for: .milliseconds(10))
-      }
-      let row = try await session.query(
-        """
-        select active_time, (pg_current_wal_insert_lsn() - '0/0')::double precision as wal from pg_stat_database
-        where datname = $1
-        """, [.text(Self.database)]
-      ).rows[0]
-      return TargetMeter(active: try row.double("active_time"), walBytes: try row.double("wal"))
+      try await session.query("select (pg_current_wal_insert_lsn() - '0/0')::double precision as wal").rows[0]
+        .double("wal")
     }
   }
 

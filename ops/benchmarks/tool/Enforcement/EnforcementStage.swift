@@ -111,13 +111,10 @@ extension EnforcementStage {
     var applying = 0.0
     /// In which the governance lane compiled.
     var evaluating = 0.0
-    var target = TargetMeter(active: 0, walBytes: 0)
-    /// In which the target looked what is left to those who left, in milliseconds; in `target` too.
-    var looking = 0.0
+    var target = TargetWork()
     /// The same SQL by psql in the twin.
     var psql = 0.0
-    var twin = TargetMeter(active: 0, walBytes: 0)
-    var statements = 0
+    var twin = TargetWork()
     var jobs = 0
     var failed = 0
     /// That needed more than one attempt.
@@ -131,15 +128,15 @@ extension EnforcementStage {
 
   func step(running change: @Sendable () async throws -> Void) async throws -> Spent {
     let lastJob = try await newestJob()
-    let (before, offset) = (try await target.meter(), try logLength())
+    let mark = try await target.mark()
     var spent = Spent()
     let began = ContinuousClock.now
     try await change()
     try await settle()
     spent.wall = began.duration(to: .now).seconds
-    spent.target = try await target.meter() - before
+    spent.target = try await target.work(since: mark)
     try await addJobs(after: lastJob, to: &spent)
-    try await repeatInTwin(from: offset, &spent)
+    try await repeatInTwin(&spent)
     return spent
   }
 
@@ -147,13 +144,12 @@ extension EnforcementStage {
   func settle() async throws {
     let limit = Deadline.after(Self.patience)
     while true {
-      let left = try await metadata.read { session in
-        try await session.connection.query(
-          "select count(*) as left from (select from job where finished_at is null limit 100000) j"
-        ).rows[0].int("left")
+      let isBusy = try await metadata.read { session in
+        try await session.connection.query("select exists (select from job where finished_at is null) as is_busy")
+          .rows[0].bool("is_busy")
       }
-      if left == 0 { return }
-      guard !limit.hasPassed else { throw BenchError("\(left) jobs have not settled within \(Self.patience)") }
+      if !isBusy { return }
+      guard !limit.hasPassed else { throw BenchError("not all jobs have settled within \(Self.patience)") }
       // no event: the ledger tells schedulers of new jobs, and nobody of finished ones
       try await Task.sleep(for: .milliseconds(5))
     }
@@ -184,24 +180,13 @@ extension EnforcementStage {
     (spent.applying, spent.evaluating) = (try row.double("applying"), try row.double("evaluating"))
   }
 
-  private func logLength() throws -> UInt64 {
-    let attributes = try FileManager.default.attributesOfItem(atPath: target.server.logFile)
-    return (attributes[.size] as? UInt64) ?? 0
-  }
-
-  private func repeatInTwin(from offset: UInt64, _ spent: inout Spent) async throws {
-    let log = try FileHandle(forReadingFrom: URL(fileURLWithPath: target.server.logFile))
-    try log.seek(toOffset: offset)
-    let text = String(decoding: try log.readToEnd() ?? Data(), as: UTF8.self)
-    try log.close()
-    let sent = SentStatements(log: text[...])
-    (spent.statements, spent.looking) = (sent.count, sent.looking)
-    guard sent.count > 0 else { return }
+  private func repeatInTwin(_ spent: inout Spent) async throws {
+    guard spent.target.count > 0 else { return }
     let file = "\(directory)/sent.sql"
-    try sent.script.write(toFile: file, atomically: false, encoding: .utf8)
-    let before = try await twin.meter()
+    try spent.target.script.write(toFile: file, atomically: false, encoding: .utf8)
+    let mark = try await twin.mark()
     spent.psql = try await twin.psql(file)
-    spent.twin = try await twin.meter() - before
+    spent.twin = try await twin.work(since: mark)
     guard try await target.grantors() == twin.grantors() else {
       throw BenchError("psql repeated the SQL as another role than Sluice: its time is no ceiling")
     }

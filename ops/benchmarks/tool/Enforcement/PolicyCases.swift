@@ -49,12 +49,12 @@ enum PolicyCases {
   private static func figures(_ name: String, _ all: [EnforcementStage.Spent]) -> [Measurement] {
     func middle(_ part: (EnforcementStage.Spent) -> Double) -> Double { median(all.map(part)) }
     return [
-      Measurement("\(name)/target", middle { $0.target.active - $0.looking }, "ms", ceiling: middle(\.twin.active)),
+      Measurement("\(name)/target", middle(\.target.active), "ms", ceiling: middle(\.twin.active)),
       // What comes after it, when access has ended.
-      Measurement("\(name)/look", middle(\.looking), "ms"),
+      Measurement("\(name)/look", middle(\.target.looking), "ms"),
       Measurement("\(name)/settled", middle(\.wall) * 1e3, "ms"),
       Measurement("\(name)/evaluated", middle(\.evaluating) * 1e3, "ms"),
-      Measurement("\(name)/statements", middle { Double($0.statements) }, "statements"),
+      Measurement("\(name)/statements", middle { Double($0.target.count) }, "statements"),
       Measurement("\(name)/failed", Double(all.map(\.failed).reduce(0, +)), "jobs"),
     ]
   }

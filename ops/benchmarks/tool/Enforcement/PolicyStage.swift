@@ -46,7 +46,7 @@ struct PolicyStage: Sendable {
       Measurement("apply/one-by-one", oneByOne, "s"),
       Measurement("apply/faster-than-one-by-one", oneByOne / spent.applying, "times"),
       Measurement("apply/audiences", Double(audiences), "roles"),
-      Measurement("apply/statements", Double(spent.statements), "statements"),
+      Measurement("apply/statements", Double(spent.target.count), "statements"),
       Measurement("apply/rows", rows, "rows"),
       Measurement("apply/wal", spent.target.walBytes / 1e6, "MB", ceiling: spent.twin.walBytes / 1e6),
       Measurement("apply/failed", Double(spent.failed), "jobs"),

@@ -66,7 +66,7 @@ enum SubscriptionCases {
         "\(name)/rate", Double(requests) / spent.wall, "requests/s",
         ceiling: spent.psql > 0 ? Double(requests) / spent.psql : nil),
       Measurement("\(name)/target", spent.target.active / 1e3, "s", ceiling: spent.twin.active / 1e3),
-      Measurement("\(name)/statements", Double(spent.statements), "statements"),
+      Measurement("\(name)/statements", Double(spent.target.count), "statements"),
       Measurement("\(name)/jobs", Double(spent.jobs), "jobs"),
       Measurement("\(name)/failed", Double(spent.failed), "jobs"),
       Measurement("\(name)/retried", Double(spent.retried), "jobs"),

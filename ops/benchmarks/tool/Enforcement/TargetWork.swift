@@ -1,12 +1,16 @@
 import Foundation
 
-/// What sessions wrote to a target's catalog, from the server's log: the transactions in the order of their commits,
-/// without what they only read; and how long it took to look for residual access.
-struct SentStatements: Sendable {
+/// What sessions did in a target, from the server's log.
+struct TargetWork: Sendable {
+  /// What they wrote to the catalog: the transactions in the order of their commits, without what they only read.
   private(set) var script = ""
+  /// Statements of the script.
   private(set) var count = 0
-  /// Milliseconds in which the server looked what is left to those who left an audience.
+  /// Milliseconds in which the server read, planned and ran statements, but those of `looking`.
+  private(set) var active = 0.0
+  /// Milliseconds in which it looked what is left to those who left an audience, when their access had ended.
   private(set) var looking = 0.0
+  private(set) var walBytes = 0.0
   private var open: [Substring: Transaction] = [:]
 
   /// What an open transaction wrote so far, and how much of that before each of its open savepoints.
@@ -21,23 +25,29 @@ struct SentStatements: Sendable {
   private static let looks = ["-- Target: by which routes", "-- Target: the roles $1 by what they could"]
   private static let changesOfRole = ["SET ROLE ", "RESET ROLE"]
 
-  /// - Parameter log: lines that begin with the session's process and a blank; those that do not belong to the one before
-  init(log: Substring) {
+  init() {}
+
+  /// - Parameters:
+  ///   - log: lines that begin with the session's process and user; those that do not belong to the one before
+  ///   - user: whose sessions count
+  init(log: Substring, of user: String, walBytes: Double) {
+    self.walBytes = walBytes
     var entry: Entry?
     for line in log.split(separator: "\n") {
       if line.first == "\t" {
         entry?.text += "\n" + line.dropFirst()
         continue
       }
-      if let entry { note(entry) }
+      if let entry, entry.user == user { note(entry) }
       entry = Entry(line)
     }
-    if let entry { note(entry) }
+    if let entry, entry.user == user { note(entry) }
   }
 
-  /// `4711 LOG:  duration: 0.123 ms  statement: GRANT …`, or `execute <unnamed>: GRANT …`, or `parse` and `bind`.
+  /// `4711 user LOG:  duration: 0.123 ms  statement: GRANT …`, or `execute <unnamed>: GRANT …`, or `parse` and `bind`.
   private struct Entry {
     let session: Substring
+    let user: Substring
     let milliseconds: Double
     /// Whether the statement ran, and was not only read or planned.
     let isRun: Bool
@@ -46,17 +56,21 @@ struct SentStatements: Sendable {
     init?(_ line: Substring) {
       guard
         let match = line.prefixMatch(
-          of: #/(\d+) LOG:  duration: ([\d.]+) ms  (statement|execute|parse|bind)(?: [^:]*)?: /#)
+          of: #/(\d+) (\S+) LOG:  duration: ([\d.]+) ms  (statement|execute|parse|bind)(?: [^:]*)?: /#)
       else { return nil }
-      session = match.output.1
-      milliseconds = Double(match.output.2) ?? 0
-      isRun = match.output.3 == "statement" || match.output.3 == "execute"
+      (session, user) = (match.output.1, match.output.2)
+      milliseconds = Double(match.output.3) ?? 0
+      isRun = match.output.4 == "statement" || match.output.4 == "execute"
       text = String(line[match.range.upperBound...])
     }
   }
 
   private mutating func note(_ entry: Entry) {
-    if Self.looks.contains(where: entry.text.hasPrefix) { looking += entry.milliseconds }
+    if Self.looks.contains(where: entry.text.hasPrefix) {
+      looking += entry.milliseconds
+    } else {
+      active += entry.milliseconds
+    }
     if entry.isRun { note(entry.text, of: entry.session) }
   }
 
