@@ -107,7 +107,7 @@ struct DatabaseProgress: Sendable {
 
 // What it means for the jobs.
 extension DatabaseProgress {
-  /// At most this many ways of residual access, and entries that were verified, are listed with a job.
+  /// At most this many ways of residual access, entries that were verified, notes and warnings are listed with a job.
   private static let listed = 100
 
   /// The results of the jobs that were decided; the others come again.
@@ -199,15 +199,15 @@ extension DatabaseProgress {
     }
     let residual = residual.routes(of: job, role: agenda.names.role(of: job))
     let gaps = job.kind == .revoke ? self.residual.gaps : []
-    let notes = Set(outcomes.flatMap(\.notes) + gaps).sorted()
-    let warnings = Set(outcomes.flatMap(\.warnings)).sorted()
+    let notes = gaps + Set(outcomes.flatMap { $0.notes(of: job) }).sorted()
+    let warnings = Set(outcomes.flatMap { $0.warnings(of: job) }).sorted()
     if job.scope.endsSessions == true {
       let sessions = role(of: job).flatMap { self.sessions[$0] }
       summary.sessions_ended = sessions?.ended ?? 0
       summary.sessions_left = sessions?.left.isEmpty == false ? sessions?.left : nil
     }
-    if !notes.isEmpty { summary.notes = notes }
-    if !warnings.isEmpty { summary.warnings = warnings }
+    if !notes.isEmpty { summary.notes = Array(notes.prefix(Self.listed)) }
+    if !warnings.isEmpty { summary.warnings = Array(warnings.prefix(Self.listed)) }
     if !verified.isEmpty {
       summary.verified = Verified(entries: verified.count, list: Array(verified.prefix(Self.listed)))
     }

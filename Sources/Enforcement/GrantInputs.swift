@@ -100,12 +100,15 @@ struct GrantInputs: Sendable {
     }
   }
 
-  /// Views that roles should write and that nothing can be written through, by name.
-  var unwritable: [String] {
-    let oids = Set(desired.accesses.filter { $0.access == .write }.map(\.oid)).filter { oid in
-      catalog.relations[oid].map { $0.effective.isDisjoint(with: [.insert, .update, .delete]) } ?? false
+  /// Who should write views that nothing can be written through, and what those are called.
+  var unwritable: [(access: DesiredState.Access, name: String)] {
+    desired.accesses.filter { $0.access == .write }.compactMap { access in
+      guard let relation = catalog.relations[access.oid],
+        relation.effective.isDisjoint(with: [.insert, .update, .delete]),
+        let name = catalog.names[SecurableOID(family: .table, oid: access.oid)]
+      else { return nil }
+      return (access, name)
     }
-    return oids.compactMap { catalog.names[SecurableOID(family: .table, oid: $0)] }.sorted()
   }
 
   /// The kind of each role that should have something.
