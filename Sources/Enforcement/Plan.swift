@@ -140,7 +140,8 @@ extension DatabaseRun {
           + GrantStatements.render(.grant, plan.grants, names))
       agenda.finish(window)
     } while !agenda.left.isEmpty
-    let unused = try await Prerequisites.unused(by: relieved, self, agenda, revokes: revokes, grants: grants, in: session)
+    let unused = try await Prerequisites.unused(
+      by: relieved, self, agenda, revokes: revokes, grants: grants, in: session)
     transactions[transactions.count - 1] += try GrantStatements.render(.revoke, unused.revokes, unused.names)
     return (transactions.filter { !$0.isEmpty }, made, revokes.union(unused.revokes))
   }

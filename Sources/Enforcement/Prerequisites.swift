@@ -77,7 +77,9 @@ struct Prerequisites: Sendable {
     in session: PostgresConnection
   ) async throws -> Set<Grant> {
     let open = ways.open.filter { $0.value.form == .audience }
-    let candidates = held.filter { roles[$0.grantee.value] == .user && open[$0.securable]?.grant.privilege == $0.privilege }
+    let candidates = held.filter {
+      roles[$0.grantee.value] == .user && open[$0.securable]?.grant.privilege == $0.privilege
+    }
     guard !candidates.isEmpty else { return [] }
     let audiences = try await ObservedState.read(
       roles: Set(open.values.map(\.role)), relations: [],

@@ -113,7 +113,8 @@ extension MetadataSession {
   private func heldPlaces(_ ids: [Int64], _ isCountingAll: Bool) async throws -> [HeldPlace] {
     guard !ids.isEmpty else { return [] }
     return try await connection.query(
-      statement(PackageResources.count_holders_sql), [.int8Array(ids), .bool(isCountingAll)]
+      statement(PackageResources.count_holders_sql),
+      [.int8Array(ids), .bool(isCountingAll), .int8(Int64(FormLimits.directGrantees))]
     ).rows.map { row in
       HeldPlace(
         id: try row.int("place_id"), connection: try row.int("connection_id"), database: try row.int("database_id"),

@@ -30,7 +30,8 @@ struct CrowdTests {
       #expect(try await bench.planner.plan(bench.connection).isEmpty)
 
       try await bench.revokeAll([users[0]], from: "crowd.t0")
-      try await bench.drainWell()
+      let jobs = try await bench.drainWell()
+      #expect(jobs.allSatisfy { $0.scope.subject != .residual }, "USAGE alone lets nobody read anything")
       #expect(try await bench.hasAnything(users[0], in: "crowd") == false)
       #expect(try await bench.refused([users[100]], "crowd.t0") == 0)
     }
@@ -113,6 +114,7 @@ struct CrowdTests {
       let users = try await bench.makeCrowd(205, Self.tables)
       _ = try await bench.apply(try bench.requests(.subscribe, users, Self.tables))
       try await bench.drainWell()
+      #expect(try await bench.relationsToCompare(of: users[0]) == [], "nothing is read that is as it should be")
       let audiences = try await bench.audienceRoles()
       for audience in audiences {
         try await bench.target.execute(
@@ -175,9 +177,11 @@ extension Bench {
     return try await addUsers(count)
   }
 
-  fileprivate func drainWell() async throws {
+  @discardableResult
+  fileprivate func drainWell() async throws -> [Job] {
     let jobs = try await drain()
     #expect(jobs.allSatisfy { $0.state == .completed }, "\(jobs.compactMap(\.error).first ?? "")")
+    return jobs
   }
 
   fileprivate func refusedInCrowd(_ users: [String]) async throws -> Int {
