@@ -139,9 +139,15 @@ extension DatabaseProgress {
 
   private func isUndecided(_ job: ClaimedJob, _ agenda: Agenda, _ left: Set<UInt32>) -> Bool {
     switch job.scope.subject {
-    case .subscription, .securable: relation(of: job, agenda).map(left.contains) ?? false
+    case .subscription: relation(of: job, agenda).map(left.contains) ?? false
+    // Those of a schema or database end with the last transaction.
+    case .securable: relation(of: job, agenda).map(left.contains) ?? isAboutPrerequisites(job)
     default: true
     }
+  }
+
+  private func isAboutPrerequisites(_ job: ClaimedJob) -> Bool {
+    job.scope.securable.flatMap { outcomes.last?.inputs.places[$0] }.map { $0.family < .table } ?? false
   }
 
   private func relation(of job: ClaimedJob, _ agenda: Agenda) -> UInt32? {

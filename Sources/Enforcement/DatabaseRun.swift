@@ -114,7 +114,11 @@ struct DatabaseRun: Sendable {
     let vanished = application.takeVanished()
     if !vanished.isEmpty { made.formUnion(try await grant(vanished, &application, &outcome, in: session)) }
     if isWhole, window.count == agenda.left.count {
-      let roles = progress.relieved.merging(inputs.rolesToRelieve(all)) { $1 }
+      var roles = progress.relieved.merging(inputs.rolesToRelieve(all)) { $1 }
+      // Whoever could not be given an entry goes on coming in by the audience.
+      if inputs.ways.direct.contains(where: { application.failures[$0] != nil }) {
+        for way in inputs.ways.all { roles[way.role.value] = nil }
+      }
       // What this transaction revoked is gone already.
       let unused = try await Prerequisites.unused(by: roles, self, agenda, revokes: [], in: session)
       application.learn(unused.names)

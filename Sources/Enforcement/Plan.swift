@@ -138,7 +138,7 @@ extension DatabaseRun {
     let roles = TargetRoles(metadata: metadata, connection: connection, session: session)
     var (transactions, made) = ([[String]](), made)
     var relieved: [String: ManagedRole.Kind] = [:]
-    var revokes: Set<Grant> = []
+    var (revokes, grants): (Set<Grant>, Set<Grant>) = ([], [])
     repeat {
       let window = agenda.window(ChunkPace.maximum)
       let inputs = try await read(window, of: agenda, in: session)
@@ -150,13 +150,16 @@ extension DatabaseRun {
       made.formUnion(needed.keys.filter { !foreign.contains($0) })
       relieved.merge(inputs.rolesToRelieve(plan)) { $1 }
       revokes.formUnion(plan.revokes)
+      plan.grants.subtract(grants)
+      grants.formUnion(plan.grants)
       let names = inputs.catalog.names
       transactions.append(
         try GrantStatements.render(.revoke, plan.revokes, names) + creations
           + GrantStatements.render(.grant, plan.grants, names))
       agenda.finish(window)
     } while !agenda.left.isEmpty
-    let unused = try await Prerequisites.unused(by: relieved, self, agenda, revokes: revokes, in: session)
+    let unused = try await Prerequisites.unused(
+      by: relieved, self, agenda, revokes: revokes, grants: grants, in: session)
     transactions[transactions.count - 1] += try GrantStatements.render(.revoke, unused.revokes, unused.names)
     return (transactions.filter { !$0.isEmpty }, made, revokes.union(unused.revokes))
   }

@@ -81,6 +81,8 @@ struct RolesRun: Sendable {
     var grantees: [String] = []
     var desired: [RoleName: Set<RoleName>] = [:]
     var observed: [Membership] = []
+    /// Audiences that carry no more than USAGE of a schema or CONNECT to a database.
+    var waysIn: Set<RoleName> = []
     /// Members whose names PostgreSQL cannot take, by audience, with the reason.
     var invalid: [RoleName: [String: String]] = [:]
 
@@ -171,6 +173,7 @@ struct RolesRun: Sendable {
     for row in rows {
       let audience = try RoleName(try row.text("role"))
       if try row.bool("is_whole") { memberships.whole.insert(audience) }
+      if try row.bool("is_way_in") { memberships.waysIn.insert(audience) }
       memberships.desired[audience] = []
       // Of a connection that is being deleted nothing is desired, also where that is only tried (a dry run).
       let members = connection.state == .deleting ? [] : try row.textArray("members")

@@ -176,7 +176,7 @@ extension Bench {
   }
 
   /// Runs a script with psql as the role that Sluice logs in as.
-  fileprivate func runByHand(_ script: String) async throws {
+  func runByHand(_ script: String) async throws {
     let file = "/tmp/sluice-plan-\(UInt64.random(in: 0 ... .max)).sql"
     try script.write(toFile: file, atomically: true, encoding: .utf8)
     defer { unlink(file) }
