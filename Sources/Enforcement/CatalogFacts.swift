@@ -21,9 +21,9 @@ struct CatalogFacts: Sendable {
     _ relations: Set<UInt32>, schemas: Set<UInt32> = [], in session: PostgresConnection
   ) async throws -> CatalogFacts {
     var facts = CatalogFacts()
-    let rows = try await session.query(
+    let rows = try await session.queryPrepared(
       statement(PackageResources.catalog_facts_sql),
-      [.int8Array(relations.map(Int64.init)), .int8Array(schemas.map(Int64.init))]
+      [.int8Array(relations.map(Int64.init)), .int8Array(schemas.map(Int64.init))], isPlannedOnce: true
     ).rows
     // Tables before the sequences that their columns own.
     for row in rows { try facts.note(row) }

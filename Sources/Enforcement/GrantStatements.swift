@@ -61,12 +61,14 @@ enum GrantStatements {
     "GRANT \(try quoted(role)) TO CURRENT_USER WITH INHERIT FALSE, SET TRUE"
   }
 
-  /// Makes a role that nobody logs in as, with Sluice's mark.
-  static func createRole(_ role: RoleName, mark: String, attributes: String? = nil) throws -> [String] {
-    [
-      "CREATE ROLE \(try quoted(role)) NOLOGIN" + (attributes.map { " \($0)" } ?? ""),
-      "COMMENT ON ROLE \(try quoted(role)) IS \(try PostgresLiteral(mark).quoted)",
-    ]
+  /// Makes roles that nobody logs in as, with Sluice's mark.
+  ///
+  /// First all of them: whether a role may be commented is answered from all memberships of who asks, and each role that
+  /// is made adds one, so that they are read again (0.4 ms at a thousand, 17.10).
+  static func createRoles(_ roles: [RoleName], mark: String, attributes: String? = nil) throws -> [String] {
+    let mark = try PostgresLiteral(mark).quoted
+    return try roles.map { "CREATE ROLE \(try quoted($0)) NOLOGIN" + (attributes.map { " \($0)" } ?? "") }
+      + roles.map { "COMMENT ON ROLE \(try quoted($0)) IS \(mark)" }
   }
 
   /// Makes a role on Lakebase: bound to the workspace's identity, which is what makes OAuth logins possible.

@@ -34,11 +34,11 @@ struct ObservedState: Sendable {
     roles: Set<RoleName>, relations: Set<UInt32>, schemas: Set<UInt32> = [], in session: PostgresConnection
   ) async throws -> ObservedState {
     var state = ObservedState()
-    let rows = try await session.query(
+    let rows = try await session.queryPrepared(
       statement(PackageResources.observed_grants_sql),
       [
         .textArray(roles.map(\.value)), .int8Array(relations.map(Int64.init)), .int8Array(schemas.map(Int64.init)),
-      ]
+      ], isPlannedOnce: true
     ).rows
     for row in rows { try state.note(row) }
     return state

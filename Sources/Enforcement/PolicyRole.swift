@@ -37,7 +37,7 @@ package struct PolicyRole: Sendable {
     guard try row.bool("exists") else {
       return PolicyRole(
         role: role,
-        statements: try GrantStatements.createRole(role, mark: mark, attributes: "CREATEROLE")
+        statements: try GrantStatements.createRoles([role], mark: mark, attributes: "CREATEROLE")
           + [try GrantStatements.settable(role)])
     }
     guard try row.optionalText("comment") == mark else { return nil }

@@ -59,7 +59,7 @@ struct TargetRoles: Sendable {
     let way = try await way(of: missing)
     let statements =
       try (way.policyRole?.statements ?? [])
-      + missing.sorted { $0.key < $1.key }.flatMap { try way.statements(making: $0.key, $0.value) }
+      + way.statements(making: missing.sorted { $0.key < $1.key }.map { ($0.key, $0.value) })
     let audiences = missing.filter { $0.value == .audience }.keys
     return (statements, way.policyRole == nil ? [] : Set(audiences))
   }
@@ -73,11 +73,15 @@ struct TargetRoles: Sendable {
     var canCreateForLogin = false
     var policyRole: PolicyRole?
 
-    func statements(making role: RoleName, _ kind: ManagedRole.Kind, forLogin: Bool = true) throws -> [String] {
-      if kind == .user, canCreateForLogin, forLogin { return [try GrantStatements.createLogin(role)] }
-      let mark = RoleMark.text(kind, installation: installation)
-      return try GrantStatements.acting(
-        as: kind == .audience ? policyRole?.role : nil, try GrantStatements.createRole(role, mark: mark))
+    /// Audiences first.
+    func statements(making roles: [(RoleName, ManagedRole.Kind)], forLogin: Bool = true) throws -> [String] {
+      let (users, audiences) = (roles.filter { $0.1 == .user }.map(\.0), roles.filter { $0.1 == .audience }.map(\.0))
+      func create(_ roles: [RoleName], _ kind: ManagedRole.Kind) throws -> [String] {
+        try GrantStatements.createRoles(roles, mark: RoleMark.text(kind, installation: installation))
+      }
+      return try (audiences.isEmpty
+        ? [] : GrantStatements.acting(as: policyRole?.role, try create(audiences, .audience)))
+        + (canCreateForLogin && forLogin ? users.map(GrantStatements.createLogin) : create(users, .user))
     }
   }
 
@@ -120,7 +124,7 @@ struct TargetRoles: Sendable {
   /// Many at once; one by one if one of them cannot be made.
   private func make(_ roles: [(RoleName, ManagedRole.Kind)], _ way: Way, _ outcome: inout Outcome) async throws {
     do {
-      let statements = try roles.flatMap { try way.statements(making: $0.0, $0.1) }
+      let statements = try way.statements(making: roles)
       try await send(statements)
       outcome.made.formUnion(roles.map(\.0.value))
       outcome.statements += statements
@@ -137,12 +141,12 @@ struct TargetRoles: Sendable {
 
   private func make(_ role: RoleName, _ kind: ManagedRole.Kind, _ way: Way, _ outcome: inout Outcome) async throws {
     do {
-      try await make(role, try way.statements(making: role, kind), &outcome)
+      try await make(role, try way.statements(making: [(role, kind)]), &outcome)
     } catch let error as PostgresError
       where error.sqlState == .invalidParameterValue && kind == .user && way.canCreateForLogin
     {
       outcome.notes[role] = "role \"\(role)\" cannot log in with OAuth: the workspace knows no such identity"
-      try await make(role, try way.statements(making: role, kind, forLogin: false), &outcome)
+      try await make(role, try way.statements(making: [(role, kind)], forLogin: false), &outcome)
     }
   }
 
