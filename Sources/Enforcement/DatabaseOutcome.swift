@@ -27,10 +27,12 @@ struct DatabaseOutcome: Sendable {
   /// At most this many bytes of statements go into an entry of the audit trail.
   private static let auditedBytes = 8192
 
-  init(inputs: GrantInputs, plan: GrantPlan, names: JobRoles) {
+  init(inputs: GrantInputs, plan: GrantPlan, names: JobRoles, naming: TargetRoles.Naming = .init()) {
     self.inputs = inputs
     self.plan = plan
     self.names = names
+    roleFailures = naming.failures
+    statements = naming.statements
     notes = inputs.unwritable.map { access, name in
       Note(
         text: "\(name) cannot be written: only what has an effect there is granted", role: access.role.value,

@@ -31,11 +31,13 @@ extension Planner {
 extension RolesRun {
   /// What `run` would do about the memberships of every audience of the connection.
   func drift(_ lane: Lane, since: Timestamp, in session: PostgresConnection) async throws -> Drift {
-    let diff = try await read(nil, in: session).diff
-    let foreign = try await TargetRoles(metadata: metadata, connection: connection, session: session)
-      .marks(of: diff.audiences).foreign
+    let roles = TargetRoles(metadata: metadata, connection: connection, session: session)
+    let renamed = try await roles.renamed()
+    let diff = try await read(nil, in: session).apartFrom(renamed.keys).diff
+    let foreign = try await roles.marks(of: diff.audiences).foreign
     let open = try await metadata.read { try await OpenChanges.read(of: lane, since: since, $0) }
     var drift = Drift()
+    drift.note(renamed: renamed)
     drift.note(diff, problem: { foreign.contains($0.role) ? .foreign($0.role) : nil }, isPending: open.explain)
     return drift
   }

@@ -47,6 +47,7 @@ struct SweepRun: Sendable {
     let outcome = try await run.work([job], in: session)
     let open = try await metadata.read { try await OpenChanges.read(of: lane, since: began, $0) }
     var drift = Drift()
+    drift.note(renamed: outcome.naming.renamed, problems: outcome.naming.failures)
     drift.note(outcome.memberships.diff, problem: outcome.problem, isPending: open.explain)
     return try await finish(job, Comparison(drift: drift, result: outcome.result(of: job)), nil, lane)
   }
