@@ -26,22 +26,23 @@ struct DesiredState: Sendable {
   }
 
   /// The grants that the accesses come to, given the target's own facts: which relations exist, which sequences
-  /// their columns own, and where PUBLIC already has the prerequisites that cannot be granted.
+  /// serve them, and where PUBLIC already has the prerequisites that cannot be granted.
   func grants(in catalog: CatalogFacts) -> Set<Grant> {
     var grants: Set<Grant> = []
     for access in accesses {
       guard let relation = catalog.relations[access.oid] else { continue }
-      for privilege in access.access.privileges(on: relation.kind).intersection(relation.effective) {
-        grants.insert(
-          Grant(
-            grantee: access.role, securable: SecurableOID(kind: relation.kind, oid: access.oid), privilege: privilege))
-      }
-      if access.access == .write {
-        for sequence in relation.ownedSequences {
+      if access.access == .write, relation.effective.contains(.insert) {
+        for sequence in relation.sequences {
           grants.insert(
             Grant(
               grantee: access.role, securable: SecurableOID(family: .sequence, oid: sequence), privilege: .usage))
         }
+      }
+      guard relation.isAsked else { continue }
+      for privilege in access.access.privileges(on: relation.kind).intersection(relation.effective) {
+        grants.insert(
+          Grant(
+            grantee: access.role, securable: SecurableOID(kind: relation.kind, oid: access.oid), privilege: privilege))
       }
       grants.insert(
         Grant(

@@ -95,7 +95,9 @@ extension Drift {
     var names = inputs.catalog.names
     names.merge(more)
     func isPending(_ grant: Grant) -> Bool {
-      open.explain(grant, securable: inputs.table(of: grant.securable).flatMap(inputs.places.id))
+      let tables = inputs.tables(of: grant.securable).compactMap(inputs.places.id)
+      return tables.isEmpty
+        ? open.explain(grant, securable: nil) : tables.contains { open.explain(grant, securable: $0) }
     }
     note(.lost, plan.grants, names, problems: problems, isPending: isPending)
     note(.surplus, plan.revokes, names, problems: problems, isPending: isPending)
@@ -130,9 +132,9 @@ struct ForeignAccess: Sendable {
     at inputs: GrantInputs, apartFrom revokes: Set<Grant>, in session: PostgresConnection
   ) async throws -> Drift {
     var drift = Drift()
-    let relations = inputs.catalog.relations.keys.filter {
-      inputs.places.id(of: SecurableOID(family: .table, oid: $0)) != nil
-    }.sorted()
+    let relations = inputs.catalog.relations.filter { oid, relation in
+      relation.isAsked && inputs.places.id(of: SecurableOID(family: .table, oid: oid)) != nil
+    }.keys.sorted()
     guard !people.isEmpty, !relations.isEmpty else { return drift }
     let count = min(relations.count, left / people.count)
     drift.unasked = (relations.count - count) * people.count

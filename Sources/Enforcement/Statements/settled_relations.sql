@@ -1,6 +1,7 @@
 -- Target: of the roles $1 on the relations $2 those pairs that are as they should be already, so that nobody has to read
 -- them: exactly the privileges $3 (a sorted list), by one grantor whose privileges we have, with USAGE of the schema,
--- CONNECT to the database and, where the list has INSERT, USAGE of the sequences that the columns own.
+-- CONNECT to the database and, where the list has INSERT, USAGE of the sequences that the columns own. Views that are
+-- written, and tables whose defaults use the sequences of others, are always to be read.
 -- Sets are intersected and looked up by hash: of how many there are the server has no idea, and would loop.
 with wanted as materialized (
   select r.oid as role, c.oid, c.relnamespace as schema, w.privileges
@@ -32,6 +33,15 @@ where ((e.schema, e.role) in (select schema, role from opened)
     or e.schema in (select schema from opened where role = 0))
   and (e.role in (select role from connected) or 0 in (select role from connected))
   and (e.privileges !~ 'INSERT' or not exists (
+    select from pg_class v where v.oid = e.oid and v.relkind = 'v'
+  ) and not exists (
+    select from pg_attrdef a join pg_depend d on d.classid = 'pg_attrdef'::regclass and d.objid = a.oid
+      and d.refclassid = 'pg_class'::regclass
+      join pg_class s on s.oid = d.refobjid and s.relkind = 'S'
+    where a.adrelid = e.oid and not exists (
+      select from pg_depend o where o.classid = 'pg_class'::regclass and o.objid = s.oid
+        and o.refclassid = 'pg_class'::regclass and o.refobjid = e.oid and o.deptype = 'a')
+  ) and not exists (
     select from pg_depend d join pg_class s on s.oid = d.objid and s.relkind = 'S'
     where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass and d.deptype = 'a'
       and d.refobjid = e.oid and not exists (
