@@ -32,12 +32,21 @@ struct CatalogFacts: Sendable {
     return facts
   }
 
-  /// Finds the sequences that serve these relations, and what else they serve.
-  mutating func readSequences(of relations: Set<UInt32>, in session: PostgresConnection) async throws {
-    guard !relations.isEmpty else { return }
-    for row in try await session.queryPrepared(
+  /// The sequences that serve these relations, with what else they serve.
+  static func sequences(of relations: Set<UInt32>, in session: PostgresConnection) async throws -> [PostgresRow] {
+    guard !relations.isEmpty else { return [] }
+    return try await session.queryPrepared(
       statement(PackageResources.sequence_uses_sql), [.int8Array(relations.map(Int64.init))]
-    ).rows {
+    ).rows
+  }
+
+  static func served(by sequences: [PostgresRow]) throws -> Set<UInt32> {
+    Set(try sequences.compactMap { try $0.optionalInt("relation").map(UInt32.init(truncatingIfNeeded:)) })
+  }
+
+  /// - Parameter asked: the relations whose sequences these are; one that was dropped since is none any more
+  mutating func note(sequences: [PostgresRow], of asked: Set<UInt32>) throws {
+    for row in sequences {
       let sequence = UInt32(truncatingIfNeeded: try row.int("oid"))
       let schema = (oid: UInt32(truncatingIfNeeded: try row.int("schema_oid")), name: try row.text("schema"))
       try names.add(SecurableOID(family: .schema, oid: schema.oid), schema.name)
@@ -45,11 +54,11 @@ struct CatalogFacts: Sendable {
       // Also one that serves nothing any more: what roles have of it is read.
       servedBySequence[sequence, default: []] += []
       guard let relation = try row.optionalInt("relation").map(UInt32.init(truncatingIfNeeded:)),
-        let kind = SecurableKind(relkind: try row.text("kind"))
+        let kind = SecurableKind(relkind: try row.text("kind")), relations[relation] != nil || !asked.contains(relation)
       else { continue }
       servedBySequence[sequence, default: []].append(relation)
       let schemaOID = UInt32(truncatingIfNeeded: try row.int("relation_schema"))
-      self.relations[relation, default: Relation(kind: kind, schemaOID: schemaOID, isAsked: false)]
+      relations[relation, default: Relation(kind: kind, schemaOID: schemaOID, isAsked: false)]
         .sequences.append(sequence)
     }
   }

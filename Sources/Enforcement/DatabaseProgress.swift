@@ -30,6 +30,8 @@ struct DatabaseProgress: Sendable {
   var residual = ResidualLook()
   /// What became of sessions that were to end, by role.
   var sessions: [String: SessionEnding.Outcome] = [:]
+  /// Roles whose sessions do not end yet: the roles lane takes more from them.
+  var losing: Set<String> = []
   private var conflicts: Set<UInt32> = []
   private var repeated = 0
   private var failures = 0
@@ -114,7 +116,9 @@ extension DatabaseProgress {
   /// The results of the jobs that were decided; the others come again.
   func results(of jobs: [ClaimedJob]) -> [JobResult] {
     guard let agenda else { return [] }
-    return decided(jobs).map { result(of: $0, agenda) }
+    return decided(jobs).map { job in
+      isPostponed(job) ? JobResult(id: job.id, outcome: .snoozed(SessionEnding.poll)) : result(of: job, agenda)
+    }
   }
 
   /// The jobs that were decided.
@@ -125,14 +129,28 @@ extension DatabaseProgress {
     return jobs.filter { !isUndecided($0, agenda, left) }
   }
 
+  /// The role whose sessions are to end with a job.
+  func endedRole(of job: ClaimedJob) -> String? {
+    job.kind == .revoke && job.scope.endsSessions == true ? role(of: job) : nil
+  }
+
+  /// The job comes again, uncounted, for the sessions alone.
+  func isPostponed(_ job: ClaimedJob) -> Bool { endedRole(of: job).map(losing.contains) ?? false }
+
   /// The role that a job is about; nil for none, and for more than one.
   func role(of job: ClaimedJob) -> String? { agenda?.names.role(of: job) }
 
   private func isUndecided(_ job: ClaimedJob, _ agenda: Agenda, _ left: Set<UInt32>) -> Bool {
     switch job.scope.subject {
-    case .subscription, .securable: relation(of: job, agenda).map(left.contains) ?? false
+    case .subscription: relation(of: job, agenda).map(left.contains) ?? false
+    // Those of a schema or database end with the last transaction.
+    case .securable: relation(of: job, agenda).map(left.contains) ?? isAboutPrerequisites(job)
     default: true
     }
+  }
+
+  private func isAboutPrerequisites(_ job: ClaimedJob) -> Bool {
+    job.scope.securable.flatMap { outcomes.last?.inputs.places[$0] }.map { $0.family < .table } ?? false
   }
 
   private func relation(of job: ClaimedJob, _ agenda: Agenda) -> UInt32? {

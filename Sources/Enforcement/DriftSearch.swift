@@ -49,12 +49,14 @@ extension DatabaseRun {
     _ agenda: Agenda, _ lane: Lane, since: Timestamp, in session: PostgresConnection
   ) async throws -> Drift {
     var (agenda, drift, found) = (agenda, Drift(), [(inputs: GrantInputs, plan: GrantPlan)]())
-    var relieved: [String: ManagedRole.Kind] = [:]
+    var (relieved, grants): ([String: ManagedRole.Kind], Set<Grant>) = ([:], [])
     var foreign = try await ForeignAccess.search(self)
     repeat {
       let window = agenda.window(ChunkPace.maximum)
       let inputs = try await read(window, of: agenda, in: session)
-      let plan = GrantPlan.diff(inputs)
+      // Prerequisites are missed in each window.
+      let plan = GrantPlan.diff(inputs, apartFrom: grants)
+      grants.formUnion(plan.grants)
       if !plan.isEmpty { found.append((inputs, plan)) }
       relieved.merge(inputs.rolesToRelieve(plan)) { $1 }
       drift.note(try await foreign.look(at: inputs, apartFrom: plan.revokes, in: session))
@@ -62,7 +64,8 @@ extension DatabaseRun {
       agenda.finish(window)
     } while !agenda.left.isEmpty
     let revokes = found.reduce(into: Set<Grant>()) { $0.formUnion($1.plan.revokes) }
-    let unused = try await Prerequisites.unused(by: relieved, self, agenda, revokes: revokes, in: session)
+    let unused = try await Prerequisites.unused(
+      by: relieved, self, agenda, revokes: revokes, grants: grants, in: session)
     // Read last: whatever the desired state already held has its job here.
     let open = try await metadata.read { try await OpenChanges.read(of: lane, since: since, $0) }
     var ours = Drift()
@@ -147,7 +150,8 @@ struct ForeignAccess: Sendable {
     }
     // Whom an audience has for a member, the roles are compared for.
     let audiences = inputs.managed.filter { $0.value == .audience }.map(\.key)
-    for route in try await ResidualAccess.routes(pairs, apartFrom: audiences, in: session) {
+    let routes = try await ResidualAccess.routes(pairs, apartFrom: audiences, in: session)
+    for route in try await run.metadata.read({ [run] in try await $0.apartFromDesired(routes, in: run.database) }) {
       guard let place = inputs.places[route.securable] else { continue }
       var explained = entitled[Holder(role: route.role, oid: place.oid)] ?? []
       if route.route == "grant" {

@@ -115,9 +115,11 @@ struct RolesOutcome: Sendable {
     verified = after.filter { $0.isOurs && granted.contains(.init(role: $0.role, member: $0.member)) }
   }
 
-  /// Who is to be a member no more of some audience.
+  /// Who is to be a member no more of some audience of data sources.
   func leavers(_ diff: MembershipDiff) -> [String] {
-    let left = diff.revokes.flatMap(\.pairs).filter { memberships.desired[$0.role]?.contains($0.member) != true }
+    let left = diff.revokes.flatMap(\.pairs).filter {
+      !memberships.waysIn.contains($0.role) && memberships.desired[$0.role]?.contains($0.member) != true
+    }
     return Set(left.map(\.member.value)).sorted()
   }
 

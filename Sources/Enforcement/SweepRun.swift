@@ -124,6 +124,8 @@ struct SweepRun: Sendable {
     var result = comparison.result ?? JobResult(id: job.id, outcome: .completed)
     result.result = ResultText.json(summary)
     Counter(label: MetricName.sweepExamined).increment(by: comparison.drift.examined)
+    if comparison.drift.unlisted > 0 { ReachedLimit.driftEntries.count() }
+    if comparison.drift.unasked > 0 { ReachedLimit.foreignPairs.count() }
     var isDecided = true
     if case .retryable = result.outcome { isDecided = false }
     let found = comparison.drift.unexplained
