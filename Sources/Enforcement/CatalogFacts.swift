@@ -6,15 +6,18 @@ struct CatalogFacts: Sendable {
   struct Relation: Sendable {
     let kind: SecurableKind
     let schemaOID: UInt32
-    fileprivate(set) var ownedSequences: [UInt32] = []
+    /// False for one that is only known because a sequence serves it too.
+    let isAsked: Bool
+    /// What an INSERT takes numbers from.
+    fileprivate(set) var sequences: [UInt32] = []
     /// Privileges that do something here: a view that cannot be written needs none for it.
     fileprivate(set) var effective = Set(Privilege.allCases)
   }
 
   private(set) var databaseOID: UInt32 = 0
   private(set) var relations: [UInt32: Relation] = [:]
-  /// The table whose column owns a sequence, by the sequence.
-  private(set) var ownerOfSequence: [UInt32: UInt32] = [:]
+  /// The relations that a sequence serves, by the sequence.
+  private(set) var servedBySequence: [UInt32: [UInt32]] = [:]
   private(set) var names = GrantStatements.Names()
 
   static func read(
@@ -25,10 +28,39 @@ struct CatalogFacts: Sendable {
       statement(PackageResources.catalog_facts_sql),
       [.int8Array(relations.map(Int64.init)), .int8Array(schemas.map(Int64.init))], isPlannedOnce: true
     ).rows
-    // Tables before the sequences that their columns own.
     for row in rows { try facts.note(row) }
-    for (sequence, table) in facts.ownerOfSequence { facts.relations[table]?.ownedSequences.append(sequence) }
     return facts
+  }
+
+  /// The sequences that serve these relations, with what else they serve.
+  static func sequences(of relations: Set<UInt32>, in session: PostgresConnection) async throws -> [PostgresRow] {
+    guard !relations.isEmpty else { return [] }
+    return try await session.queryPrepared(
+      statement(PackageResources.sequence_uses_sql), [.int8Array(relations.map(Int64.init))]
+    ).rows
+  }
+
+  static func served(by sequences: [PostgresRow]) throws -> Set<UInt32> {
+    Set(try sequences.compactMap { try $0.optionalInt("relation").map(UInt32.init(truncatingIfNeeded:)) })
+  }
+
+  /// - Parameter asked: the relations whose sequences these are; one that was dropped since is none any more
+  mutating func note(sequences: [PostgresRow], of asked: Set<UInt32>) throws {
+    for row in sequences {
+      let sequence = UInt32(truncatingIfNeeded: try row.int("oid"))
+      let schema = (oid: UInt32(truncatingIfNeeded: try row.int("schema_oid")), name: try row.text("schema"))
+      try names.add(SecurableOID(family: .schema, oid: schema.oid), schema.name)
+      try names.add(SecurableOID(family: .sequence, oid: sequence), try row.text("name"), in: schema.name)
+      // Also one that serves nothing any more: what roles have of it is read.
+      servedBySequence[sequence, default: []] += []
+      guard let relation = try row.optionalInt("relation").map(UInt32.init(truncatingIfNeeded:)),
+        let kind = SecurableKind(relkind: try row.text("kind")), relations[relation] != nil || !asked.contains(relation)
+      else { continue }
+      servedBySequence[sequence, default: []].append(relation)
+      let schemaOID = UInt32(truncatingIfNeeded: try row.int("relation_schema"))
+      relations[relation, default: Relation(kind: kind, schemaOID: schemaOID, isAsked: false)]
+        .sequences.append(sequence)
+    }
   }
 
   private mutating func note(_ row: PostgresRow) throws {
@@ -45,10 +77,8 @@ struct CatalogFacts: Sendable {
       let family: SecurableFamily = kind == "S" ? .sequence : .table
       try names.add(SecurableOID(family: .schema, oid: schema.oid), schema.name)
       try names.add(SecurableOID(family: family, oid: oid), name, in: schema.name)
-      if let owner = try row.optionalInt("owner") {
-        ownerOfSequence[oid] = UInt32(truncatingIfNeeded: owner)
-      } else if let kind = SecurableKind(relkind: kind) {
-        relations[oid] = Relation(kind: kind, schemaOID: schema.oid)
+      if let kind = SecurableKind(relkind: kind) {
+        relations[oid] = Relation(kind: kind, schemaOID: schema.oid, isAsked: true)
       }
     }
   }

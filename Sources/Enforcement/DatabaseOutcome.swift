@@ -27,10 +27,12 @@ struct DatabaseOutcome: Sendable {
   /// At most this many bytes of statements go into an entry of the audit trail.
   private static let auditedBytes = 8192
 
-  init(inputs: GrantInputs, plan: GrantPlan, names: JobRoles) {
+  init(inputs: GrantInputs, plan: GrantPlan, names: JobRoles, naming: TargetRoles.Naming = .init()) {
     self.inputs = inputs
     self.plan = plan
     self.names = names
+    roleFailures = naming.failures
+    statements = naming.statements
     notes = inputs.unwritable.map { access, name in
       Note(
         text: "\(name) cannot be written: only what has an effect there is granted", role: access.role.value,
@@ -84,7 +86,8 @@ struct DatabaseOutcome: Sendable {
     let lost = failures.filter { $0.value.kind == .conflict }.keys
     return Set(
       lost.flatMap { grant in
-        inputs.table(of: grant.securable).map { [$0.oid] } ?? Array(inputs.catalog.relations.keys)
+        grant.securable.family >= .table
+          ? inputs.tables(of: grant.securable).map(\.oid) : Array(inputs.catalog.relations.keys)
       })
   }
 
@@ -103,33 +106,51 @@ struct DatabaseOutcome: Sendable {
     Set(inputs.desired.accesses.filter { inputs.catalog.relations[$0.oid] == nil }.map(\.securable))
   }
 
-  /// What this run granted to users' roles.
+  /// What this run granted to users' roles; what is on a sequence, for the sake of those tables that they may write.
   var given: [ManagedGrant] {
-    Array(Set(plan.grants.filter { failures[$0] == nil }.compactMap(remembered)))
+    let writing = Set(
+      inputs.desired.accesses.filter { $0.access == .write }
+        .map { Extent.Pair(role: $0.role.value, securable: $0.securable) })
+    let done = plan.grants.filter { failures[$0] == nil }
+    return Array(
+      Set(
+        done.flatMap { grant in
+          remembered(grant).filter {
+            grant.securable.family != .sequence
+              || writing.contains(Extent.Pair(role: $0.role, securable: $0.securable))
+          }
+        }))
   }
 
   /// What was remembered of users' roles, is not wanted, and is not there any more, whoever took it.
   var taken: [ManagedGrant] {
     let left = inputs.observed.ours.subtracting(plan.revokes.filter { failures[$0] == nil })
-    let kept = Set(inputs.wanted.union(left).compactMap(inputs.atTable))
+    let kept = Set(inputs.wanted.union(left).flatMap(inputs.atTables))
     let gone = inputs.remembered.grants.filter { grant in
       inputs.places.grant(grant).map { !kept.contains($0) } ?? false
     }
-    let refused = Set(failures.keys.compactMap(remembered))
+    let refused = Set(failures.keys.flatMap(remembered))
     return gone + prerequisites.forgotten.filter { !refused.contains($0) }
   }
 
   /// The data sources of which roles lost something, or of which Sluice remembered that they had something.
   var revokedPairs: Set<Extent.Pair> {
-    let revoked = plan.revokes.compactMap(inputs.atTable).compactMap(inputs.places.managed)
+    let revoked = plan.revokes.filter { $0.securable.family == .table }.compactMap(inputs.places.managed)
     return Set(
       (revoked + inputs.remembered.grants.filter { inputs.places.grant($0).map(inputs.covers) ?? false })
+        .filter { !inputs.isShared($0.securable) }
         .map { Extent.Pair(role: $0.role, securable: $0.securable) })
   }
 
-  private func remembered(_ grant: Grant) -> ManagedGrant? {
-    guard inputs.managed[grant.grantee.value] == .user else { return nil }
-    return inputs.atTable(grant).flatMap(inputs.places.managed)
+  /// Pairs that jobs name and that are not to have anything, such as those that a guardrail bars.
+  var refusedPairs: Set<Extent.Pair> {
+    inputs.extent.pairs.subtracting(
+      inputs.desired.accesses.map { Extent.Pair(role: $0.role.value, securable: $0.securable) })
+  }
+
+  private func remembered(_ grant: Grant) -> [ManagedGrant] {
+    guard inputs.managed[grant.grantee.value] == .user else { return [] }
+    return inputs.atTables(grant).compactMap(inputs.places.managed)
   }
 }
 
@@ -218,13 +239,15 @@ private struct GrantIndex: Sendable {
     for grant in grants {
       let role = grant.grantee.value
       byRole[role, default: []].append(grant)
-      guard let table = inputs.table(of: grant.securable) else {
+      let tables = inputs.tables(of: grant.securable)
+      if tables.isEmpty {
         apart.append(grant)
         apartByRole[role, default: []].append(grant)
-        continue
       }
-      byTable[table, default: []].append(grant)
-      byPair[Pair(role: role, table: table), default: []].append(grant)
+      for table in tables {
+        byTable[table, default: []].append(grant)
+        byPair[Pair(role: role, table: table), default: []].append(grant)
+      }
     }
   }
 

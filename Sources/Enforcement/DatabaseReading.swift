@@ -6,7 +6,11 @@ import Postgres
 /// here is at least as new as every job of the batch.
 extension DatabaseRun {
   func read(_ window: Set<UInt32>, of agenda: Agenda, in session: PostgresConnection) async throws -> GrantInputs {
-    let places = try await metadata.read { try await $0.places(in: database, at: window) }
+    // Whoever may write one of the tables that a sequence serves keeps it.
+    let sequences = try await CatalogFacts.sequences(of: window, in: session)
+    let shared = try CatalogFacts.served(by: sequences).subtracting(window)
+    let places = try await metadata.read { try await $0.places(in: database, at: window.union(shared)) }
+    let also = Set(shared.compactMap { places.id(of: SecurableOID(family: .table, oid: $0)) })
     let extent = agenda.extent.within(window, places)
     let whole = Set(extent.wholeSecurables.compactMap { places[$0] }.filter { $0.family == .table }.map(\.oid))
     let named = extent.isEverything ? Set(agenda.managed.keys) : extent.roles
@@ -16,7 +20,7 @@ extension DatabaseRun {
         isLeftForGood
           ? DesiredState()
           : try await metadata.desiredAccesses(
-            database: database, securables: places.relationIDs, roles: named, whole: extent.wholeSecurables,
+            database: database, securables: places.relationIDs, roles: named, whole: extent.wholeSecurables.union(also),
             everything: extent.isEverything),
         grantees.isEmpty
           ? [:] : try await metadata.roleKinds(of: connection.id, among: grantees, everything: false),
@@ -32,7 +36,11 @@ extension DatabaseRun {
     for access in desired.accesses { managed[access.role.value] = access.roleKind }
     for pair in extent.pairs where managed[pair.role] == nil { managed[pair.role] = .user }
     var remembers = remembered
-    remembers.grants.removeAll { !named.contains($0.role) && !extent.wholeSecurables.contains($0.securable) }
+    remembers.grants.removeAll { grant in
+      also.contains(grant.securable)
+        ? grant.privilege != .usage
+        : !named.contains(grant.role) && !extent.wholeSecurables.contains(grant.securable)
+    }
     for grant in remembers.grants where managed[grant.role] == nil { managed[grant.role] = .user }
 
     let roles = named.union(grantees.filter { managed[$0] != nil }).union(desired.accesses.map(\.role.value))
@@ -42,13 +50,14 @@ extension DatabaseRun {
       managed[role.value] = .user
     }
     var catalog = try await CatalogFacts.read(window, schemas: ways.schemas, in: session)
+    try catalog.note(sequences: sequences, of: window)
     try await catalog.readUpdatability(
       of: Set(
         desired.accesses.filter { $0.access == .write && catalog.relations[$0.oid]?.kind == .view }.map(\.oid)),
       in: session)
     let observed = try await ObservedState.read(
       roles: Set(roles.compactMap { try? RoleName($0) }),  // best effort: invalid names are in `desired`
-      relations: window, schemas: ways.schemas, in: session)
+      relations: window.union(catalog.servedBySequence.keys), schemas: ways.schemas, in: session)
     return GrantInputs(
       extent: extent, desired: desired, observed: observed, catalog: catalog, places: places, managed: managed,
       roles: roles, remembered: remembers, ways: ways)

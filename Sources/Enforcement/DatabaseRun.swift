@@ -76,11 +76,14 @@ struct DatabaseRun: Sendable {
       return .success(
         try await session.transaction(deadline: .after(limits.longestTransaction)) { session in
           try await LaneLock.take(.database, in: session)
+          // Before anything is looked for by name.
+          let naming = try await TargetRoles(metadata: metadata, connection: connection, session: session)
+            .restoreNames()
           var agenda = progress.agenda
           if agenda == nil { agenda = try await self.agenda(of: jobs, in: session) }
           guard let agenda else { preconditionFailure("it was read just now") }
           let window = agenda.window(progress.pace.limit)
-          do { return try await reconcile(window, agenda, jobs, progress, in: session) } catch {
+          do { return try await reconcile(window, agenda, naming, progress, in: session) } catch {
             throw LostChunk(agenda: agenda, window: window, error: error)
           }
         })
@@ -97,7 +100,7 @@ struct DatabaseRun: Sendable {
   }
 
   private func reconcile(
-    _ window: Set<UInt32>, _ agenda: Agenda, _ jobs: [ClaimedJob], _ progress: DatabaseProgress,
+    _ window: Set<UInt32>, _ agenda: Agenda, _ naming: TargetRoles.Naming, _ progress: DatabaseProgress,
     in session: PostgresConnection
   ) async throws -> Chunk {
     if progress.round > 0 { try await Application.loosePatience(in: session) }
@@ -105,7 +108,7 @@ struct DatabaseRun: Sendable {
     let all = GrantPlan.diff(inputs, apartFrom: progress.refused)
     let plan = all.limited()
     let isWhole = plan.size == all.size
-    var outcome = DatabaseOutcome(inputs: inputs, plan: plan, names: agenda.names)
+    var outcome = DatabaseOutcome(inputs: inputs, plan: plan, names: agenda.names, naming: naming)
     var application = Application(session: session, names: inputs.catalog.names)
     try await application.carryOut(.revoke, GrantRectangle.rectangles(covering: plan.revokes).reversed())
     var made = try await grant(plan.grants, &application, &outcome, in: session)

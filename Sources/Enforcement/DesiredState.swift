@@ -26,23 +26,24 @@ struct DesiredState: Sendable {
   }
 
   /// The grants that the accesses come to, given the target's own facts: which relations exist, which sequences
-  /// their columns own; with the audiences that carry prerequisites for users.
+  /// serve them; with the audiences that carry prerequisites for users.
   func grants(in catalog: CatalogFacts, _ ways: WaysIn) -> Set<Grant> {
     var grants = ways.grants.union(ways.direct).filter { catalog.names[$0.securable] != nil }
     let open = ways.open
     for access in accesses {
       guard let relation = catalog.relations[access.oid] else { continue }
-      for privilege in access.access.privileges(on: relation.kind).intersection(relation.effective) {
-        grants.insert(
-          Grant(
-            grantee: access.role, securable: SecurableOID(kind: relation.kind, oid: access.oid), privilege: privilege))
-      }
-      if access.access == .write {
-        for sequence in relation.ownedSequences {
+      if access.access == .write, relation.effective.contains(.insert) {
+        for sequence in relation.sequences {
           grants.insert(
             Grant(
               grantee: access.role, securable: SecurableOID(family: .sequence, oid: sequence), privilege: .usage))
         }
+      }
+      guard relation.isAsked else { continue }
+      for privilege in access.access.privileges(on: relation.kind).intersection(relation.effective) {
+        grants.insert(
+          Grant(
+            grantee: access.role, securable: SecurableOID(kind: relation.kind, oid: access.oid), privilege: privilege))
       }
       let prerequisites = [
         Grant(

@@ -8,7 +8,7 @@ package struct Drift: Sendable {
     case lost
     /// Was made by our grantor, and should not be there.
     case surplus
-    /// A membership that should be there, and is there with other options.
+    /// A membership that should be there, and is there with other options; an audience that has another name.
     case changed
     /// Access of somebody with an account that no subscription explains, and that is not Sluice's to take.
     case foreign
@@ -90,6 +90,16 @@ package struct Drift: Sendable {
           privileges: grants.map(\.privilege.keyword).sorted().joined(separator: ", "),
           place: family == .table ? name : "\(family.rawValue) \(name)", isPending: place.isPending,
           problem: place.problem))
+    }
+  }
+
+  /// Notes audiences that are called otherwise, and why they did not get their names back.
+  mutating func note(renamed: [RoleName: RoleName], problems: [RoleName: Failure] = [:]) {
+    for (role, present) in renamed.sorted(by: { $0.key < $1.key }) {
+      note(
+        Entry(
+          finding: .changed, grantee: present.value, privileges: "name", place: "role \"\(role)\"",
+          problem: problems[role]?.message))
     }
   }
 

@@ -31,11 +31,13 @@ extension Planner {
 extension RolesRun {
   /// What `run` would do about the memberships of every audience of the connection.
   func drift(_ lane: Lane, since: Timestamp, in session: PostgresConnection) async throws -> Drift {
-    let diff = try await read(nil, in: session).diff
-    let foreign = try await TargetRoles(metadata: metadata, connection: connection, session: session)
-      .marks(of: diff.audiences).foreign
+    let roles = TargetRoles(metadata: metadata, connection: connection, session: session)
+    let renamed = try await roles.renamed()
+    let diff = try await read(nil, in: session).apartFrom(renamed.keys).diff
+    let foreign = try await roles.marks(of: diff.audiences).foreign
     let open = try await metadata.read { try await OpenChanges.read(of: lane, since: since, $0) }
     var drift = Drift()
+    drift.note(renamed: renamed)
     drift.note(diff, problem: { foreign.contains($0.role) ? .foreign($0.role) : nil }, isPending: open.explain)
     return drift
   }
@@ -96,7 +98,9 @@ extension Drift {
     var names = inputs.catalog.names
     names.merge(more)
     func isPending(_ grant: Grant) -> Bool {
-      open.explain(grant, securable: inputs.table(of: grant.securable).flatMap(inputs.places.id))
+      let tables = inputs.tables(of: grant.securable).compactMap(inputs.places.id)
+      return tables.isEmpty
+        ? open.explain(grant, securable: nil) : tables.contains { open.explain(grant, securable: $0) }
     }
     note(.lost, plan.grants, names, problems: problems, isPending: isPending)
     note(.surplus, plan.revokes, names, problems: problems, isPending: isPending)
@@ -131,9 +135,9 @@ struct ForeignAccess: Sendable {
     at inputs: GrantInputs, apartFrom revokes: Set<Grant>, in session: PostgresConnection
   ) async throws -> Drift {
     var drift = Drift()
-    let relations = inputs.catalog.relations.keys.filter {
-      inputs.places.id(of: SecurableOID(family: .table, oid: $0)) != nil
-    }.sorted()
+    let relations = inputs.catalog.relations.filter { oid, relation in
+      relation.isAsked && inputs.places.id(of: SecurableOID(family: .table, oid: oid)) != nil
+    }.keys.sorted()
     guard !people.isEmpty, !relations.isEmpty else { return drift }
     let count = min(relations.count, left / people.count)
     drift.unasked = (relations.count - count) * people.count

@@ -60,8 +60,9 @@ struct GrantInputs: Sendable {
     let role = grant.grantee.value
     guard managed[role] != nil else { return false }
     if extent.isEverything || extent.wholeRoles.contains(role) { return true }
-    guard let table = table(of: grant.securable) else { return false }
-    return wholeSecurables.contains(table) || pairs.contains(PlacedPair(role: role, securable: table))
+    return tables(of: grant.securable).contains { table in
+      wholeSecurables.contains(table) || pairs.contains(PlacedPair(role: role, securable: table))
+    }
   }
 
   /// An audience is wholly ours, also on relations that no sync has seen. From a user's role only that is taken which
@@ -69,8 +70,10 @@ struct GrantInputs: Sendable {
   func mayRevoke(_ grant: Grant) -> Bool {
     guard covers(grant) else { return false }
     if managed[grant.grantee.value] == .audience { return true }
-    guard let table = table(of: grant.securable) else { return false }
-    return revokedPairs.contains(PlacedPair(role: grant.grantee.value, securable: table)) || isGiven(grant)
+    return isGiven(grant)
+      || tables(of: grant.securable).contains {
+        revokedPairs.contains(PlacedPair(role: grant.grantee.value, securable: $0))
+      }
   }
 
   /// Roles that may have USAGE or CONNECT without any use for it: those that have been found to lose something, or that
@@ -85,29 +88,34 @@ struct GrantInputs: Sendable {
     return managed.filter { relieved.contains($0.key) }
   }
 
-  private func isGiven(_ grant: Grant) -> Bool { atTable(grant).map(given.contains) ?? false }
+  private func isGiven(_ grant: Grant) -> Bool { atTables(grant).contains(where: given.contains) }
 
-  /// The same privilege, at the table if it is on a sequence; nil for a sequence of no known table.
-  func atTable(_ grant: Grant) -> Grant? {
-    guard grant.securable.family == .sequence else { return grant }
-    return table(of: grant.securable).map {
+  /// The same privilege, at the tables that it serves if it is on a sequence.
+  func atTables(_ grant: Grant) -> [Grant] {
+    guard grant.securable.family == .sequence else { return [grant] }
+    return tables(of: grant.securable).map {
       Grant(grantee: grant.grantee, securable: $0, privilege: grant.privilege)
     }
   }
 
-  /// The table itself, or the one whose column owns the sequence; nil for prerequisites.
-  func table(of securable: SecurableOID) -> SecurableOID? {
+  /// The table itself, or those that the sequence serves; none for prerequisites.
+  func tables(of securable: SecurableOID) -> [SecurableOID] {
     switch securable.family {
-    case .table: securable
-    case .sequence: catalog.ownerOfSequence[securable.oid].map { SecurableOID(family: .table, oid: $0) }
-    case .schema, .database: nil
+    case .table: [securable]
+    case .sequence: (catalog.servedBySequence[securable.oid] ?? []).map { SecurableOID(family: .table, oid: $0) }
+    case .schema, .database: []
     }
+  }
+
+  /// Whether a data source is only looked at because a sequence serves it too.
+  func isShared(_ securable: Int64) -> Bool {
+    places[securable].flatMap { catalog.relations[$0.oid] }?.isAsked == false
   }
 
   /// Who should write views that nothing can be written through, and what those are called.
   var unwritable: [(access: DesiredState.Access, name: String)] {
     desired.accesses.filter { $0.access == .write }.compactMap { access in
-      guard let relation = catalog.relations[access.oid],
+      guard let relation = catalog.relations[access.oid], relation.isAsked,
         relation.effective.isDisjoint(with: [.insert, .update, .delete]),
         let name = catalog.names[SecurableOID(family: .table, oid: access.oid)]
       else { return nil }

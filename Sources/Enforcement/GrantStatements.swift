@@ -77,6 +77,10 @@ enum GrantStatements {
     return "SELECT public.databricks_create_role(\(try PostgresLiteral(role.value).quoted), '\(kind)')"
   }
 
+  static func rename(_ role: RoleName, to name: RoleName) throws -> String {
+    "ALTER ROLE \(try quoted(role)) RENAME TO \(try quoted(name))"
+  }
+
   static func dropRoles(_ roles: [RoleName]) throws -> String { "DROP ROLE \(try quoted(roles))" }
 
   private static func quoted(_ role: RoleName) throws -> String { try PostgresIdentifier(role.value).quoted }

@@ -93,20 +93,24 @@ extension RolesRun {
     for roles in [audiences, made.filter { $0.kind == .user }] {
       for start in stride(from: 0, to: roles.count, by: Self.rolesATransaction) {
         let part = Array(roles[start..<min(start + Self.rolesATransaction, roles.count)])
-        outcome.note(try await dropAlone(part, in: session))
+        outcome.note(try await dropAlone(part, outcome.naming, in: session))
       }
     }
     let roles = TargetRoles(metadata: metadata, connection: connection, session: session)
     if case .ours = try await roles.marks(of: [manager])[manager] {
       let last = ManagedRole(role: manager.value, kind: .audience, made: true)
-      outcome.note(try await dropAlone([last], in: session))
+      outcome.note(try await dropAlone([last], outcome.naming, in: session))
     }
   }
 
   /// Drops roles in a transaction of their own.
-  private func dropAlone(_ roles: [ManagedRole], in session: PostgresConnection) async throws -> RolesOutcome {
-    let start = RolesOutcome(asOf: try await metadata.read { try await $0.now() })
-    let outcome = try await session.transaction(deadline: .after(LaneRun.longestRun)) { session in
+  private func dropAlone(
+    _ roles: [ManagedRole], _ naming: TargetRoles.Naming, in session: PostgresConnection
+  ) async throws -> RolesOutcome {
+    var start = RolesOutcome(asOf: try await metadata.read { try await $0.now() }, naming: naming)
+    // They are in the trail already.
+    start.statements = []
+    let outcome = try await session.transaction(deadline: .after(LaneRun.longestRun)) { [start] session in
       try await LaneLock.take(.roles, in: session)
       var outcome = start
       try await drop(roles, &outcome, in: session)

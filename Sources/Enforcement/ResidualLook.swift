@@ -37,12 +37,12 @@ struct ResidualLook: Sendable {
       pairs[pair] = (securable, Set(desired.map(\.keyword)))
     }
 
-    /// What a transaction took, or jobs name.
+    /// What a transaction took or refused, or revokes name.
     mutating func add(_ outcome: DatabaseOutcome) {
       let inputs = outcome.inputs
       let desired = Dictionary(
         grouping: inputs.wanted, by: { Pair(role: $0.grantee.value, place: $0.securable) })
-      for pair in inputs.extent.revokedPairs.union(outcome.revokedPairs) {
+      for pair in inputs.extent.revokedPairs.union(outcome.revokedPairs).union(outcome.refusedPairs) {
         guard let place = inputs.places[pair.securable], place.family == .table else { continue }
         let key = Pair(role: pair.role, place: place)
         add(key, securable: pair.securable, desired: Set((desired[key] ?? []).map(\.privilege)))
@@ -82,7 +82,7 @@ struct ResidualLook: Sendable {
 
   /// - Parameter role: the job's, if it is about one
   func routes(of job: ClaimedJob, role: String?) -> [ResidualAccess] {
-    guard job.kind == .revoke, !routes.isEmpty else { return [] }
+    guard job.kind == .revoke || job.scope.subject == .subscription, !routes.isEmpty else { return [] }
     return routes.filter { found in
       switch job.scope.subject {
       case .subscription: found.role == role && found.securable == job.scope.securable
@@ -100,15 +100,16 @@ extension DatabaseRun {
   /// Ways of access to a data source that are listed in its entry there.
   private static let auditedRoutes = 20
 
-  /// Looks what the roles of revoke jobs can still do, and puts that into the trail.
+  /// Looks what those can still do from whom something was taken, or to whom it was not given, and puts that into the
+  /// trail.
   func lookForResidual(
     _ jobs: [ClaimedJob], _ progress: DatabaseProgress, in session: PostgresConnection
   ) async throws -> ResidualLook {
     var look = ResidualLook()
-    guard jobs.contains(where: { $0.kind == .revoke }) else { return look }
+    guard jobs.contains(where: { $0.kind == .revoke }) || progress.hasRefused else { return look }
     try await look.ask(progress.residualQuestion, apartFrom: progress.audiences, in: session)
     try await leaveOutDesired(&look)
-    try await record(look, job: jobs.first { $0.kind == .revoke }?.id)
+    try await record(look, job: (jobs.first { $0.kind == .revoke } ?? jobs.first)?.id)
     return look
   }
 

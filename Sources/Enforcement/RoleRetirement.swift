@@ -32,6 +32,7 @@ extension RolesRun {
     var droppable: [RoleName] = []
     for name in names.sorted() {
       switch marks[name] {
+      case .absent where outcome.naming.failures[name] != nil: outcome.keep(name, "it could not be found by its name")
       case .absent: outcome.dropped.append(name.value)
       case .foreign:
         outcome.dropped.append(name.value)

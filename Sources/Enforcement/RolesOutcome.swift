@@ -7,6 +7,8 @@ struct RolesOutcome: Sendable {
   let asOf: Timestamp
   let names: JobRoles
   let memberships: RolesRun.Memberships
+  /// What became of audiences that somebody had renamed.
+  let naming: TargetRoles.Naming
   /// By audience and member.
   private(set) var failures: [RoleName: [RoleName: Failure]] = [:]
   var statements: [String] = []
@@ -27,11 +29,17 @@ struct RolesOutcome: Sendable {
   /// At most this many memberships, roles and notes are listed with a job; of the first two the others are counted.
   private static let listed = 100
 
-  init(asOf: Timestamp, names: JobRoles = JobRoles(), memberships: RolesRun.Memberships = .init()) {
+  init(
+    asOf: Timestamp, names: JobRoles = JobRoles(), memberships: RolesRun.Memberships = .init(),
+    naming: TargetRoles.Naming = .init()
+  ) {
     self.asOf = asOf
     self.names = names
     self.memberships = memberships
+    self.naming = naming
     residual = memberships.diff.residual
+    statements = naming.statements
+    roleFailures = naming.failures
   }
 
   var statementText: String {
@@ -157,7 +165,11 @@ struct RolesOutcome: Sendable {
     let failed = failures.sorted { $0.key < $1.key }.flatMap { audience, members in
       members.sorted { $0.key < $1.key }.filter { concerns(job, audience, $0.key.value) }.map(\.value)
     }
-    return invalid + failed
+    // Who is a member of an audience that nobody finds by its name, nobody knows.
+    let isOfOne = job.scope.subject == .audience || job.scope.subject == .retirement
+    let unnamed = naming.failures.sorted { $0.key < $1.key }
+      .filter { !isOfOne || $0.key.value == names.role(of: job) }.map(\.value)
+    return unnamed + invalid + failed
   }
 
   private struct Summary: Encodable {

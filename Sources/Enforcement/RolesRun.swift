@@ -13,9 +13,10 @@ struct RolesRun: Sendable {
   /// The run's first part: what the jobs ask for, but not the end of leaving.
   func work(_ jobs: [ClaimedJob], in session: PostgresConnection) async throws -> RolesOutcome {
     var step = try await locked(session) { try await reconcile(jobs, in: $0) }
-    if case .needs(let roles) = step {
-      let made = try await make(roles, in: session)
-      step = try await locked(session) { try await reconcile(jobs, after: made, in: $0) }
+    if case .needs(let roles, let names) = step {
+      var made = try await make(roles, in: session)
+      made.statements = names + made.statements
+      step = try await locked(session) { [made] in try await reconcile(jobs, after: made, in: $0) }
     }
     guard case .done(let outcome) = step else { preconditionFailure("roles are made beforehand once") }
     try await recordCommitted(outcome, job: jobs.first?.id)
@@ -35,8 +36,8 @@ struct RolesRun: Sendable {
 
   private enum Step {
     case done(RolesOutcome)
-    /// Nothing was changed: these roles are too many to be made in the same transaction.
-    case needs([RoleName: ManagedRole.Kind])
+    /// Nothing was changed but names, by these statements: these roles are too many to be made in the same transaction.
+    case needs([RoleName: ManagedRole.Kind], [String])
   }
 
   /// Roles that are made in the transaction that grants to them; more have their own.
@@ -87,6 +88,13 @@ struct RolesRun: Sendable {
     var invalid: [RoleName: [String: String]] = [:]
 
     var diff: MembershipDiff { MembershipDiff(desired: desired, observed: observed) }
+
+    /// Without audiences that are not to be found by their names.
+    func apartFrom(_ renamed: some Collection<RoleName>) -> Memberships {
+      var others = self
+      for role in renamed { others.desired[role] = nil }
+      return others
+    }
   }
 
   /// - Parameter made: the roles that were made beforehand
@@ -96,14 +104,16 @@ struct RolesRun: Sendable {
     let (asOf, names) = try await metadata.read {
       (try await $0.now(), try await JobRoles.of(jobs, connection: connection.id, $0))
     }
+    // Before anything is looked for by name.
+    let roles = TargetRoles(metadata: metadata, connection: connection, session: session)
+    let naming = try await roles.restoreNames()
     let memberships = try await read(jobs, in: session)
     let diff = memberships.diff
-    var outcome = RolesOutcome(asOf: asOf, names: names, memberships: memberships)
+    var outcome = RolesOutcome(asOf: asOf, names: names, memberships: memberships, naming: naming)
     if !diff.isEmpty {
-      let roles = TargetRoles(metadata: metadata, connection: connection, session: session)
       let marks = try await roles.marks(of: diff.roles)
       let missing = diff.rolesToGrantTo.filter { marks[$0.key] == .absent }
-      if made == nil, missing.count > Self.rolesWithGrants { return .needs(missing) }
+      if made == nil, missing.count > Self.rolesWithGrants { return .needs(missing, naming.statements) }
       try await apply(diff, marks, made, &outcome, in: session)
     }
     let retired = jobs.filter { $0.scope.subject == .retirement }.compactMap(\.scope.role)
@@ -136,9 +146,13 @@ struct RolesRun: Sendable {
 
   /// What `run` would do about the memberships of every audience of the connection.
   func planned(in session: PostgresConnection) async throws -> (statements: [String], made: Set<RoleName>) {
-    let memberships = try await read(nil, in: session)
-    let diff = memberships.diff
     let roles = TargetRoles(metadata: metadata, connection: connection, session: session)
+    let renamed = try await roles.renamed()
+    let diff = try await read(nil, in: session).apartFrom(renamed.keys).diff
+    var names: [String] = []
+    for (role, present) in renamed.sorted(by: { $0.key < $1.key }) {
+      names += try await roles.statements(naming: present, role)
+    }
     var marks = try await roles.marks(of: diff.roles)
     let foreign = marks.foreign
     let version = await session.serverVersion
@@ -148,7 +162,7 @@ struct RolesRun: Sendable {
     marks.note(administered: administered)
     let grants = try MembershipApplication(session: session, serverVersion: version, marks: marks)
       .render(.grant, diff.grants.filter { !foreign.contains($0.role) })
-    return (revokes + creations + grants, Set(diff.rolesToGrantTo.keys))
+    return (names + revokes + creations + grants, Set(diff.rolesToGrantTo.keys).union(renamed.keys))
   }
 
   /// Reads the memberships that jobs are about; nil names every audience of the connection (a plan, leaving).

@@ -47,6 +47,7 @@ struct SweepRun: Sendable {
     let outcome = try await run.work([job], in: session)
     let open = try await metadata.read { try await OpenChanges.read(of: lane, since: began, $0) }
     var drift = Drift()
+    drift.note(renamed: outcome.naming.renamed, problems: outcome.naming.failures)
     drift.note(outcome.memberships.diff, problem: outcome.problem, isPending: open.explain)
     return try await finish(job, Comparison(drift: drift, result: outcome.result(of: job)), nil, lane)
   }
@@ -125,15 +126,16 @@ struct SweepRun: Sendable {
     Counter(label: MetricName.sweepExamined).increment(by: comparison.drift.examined)
     if comparison.drift.unlisted > 0 { ReachedLimit.driftEntries.count() }
     if comparison.drift.unasked > 0 { ReachedLimit.foreignPairs.count() }
-    var isDecided = true
-    if case .retryable = result.outcome { isDecided = false }
+    // What could not be mended is looked at again by the next sweep: nothing of the target changes where somebody lets it.
+    var isMended = false
+    if case .completed = result.outcome { isMended = true }
     let found = comparison.drift.unexplained
     let told = found.isEmpty ? "" : ShortHash.base32(of: found.map(\.text).joined(separator: "\n"))
     // Where nothing was looked at, what was told is as it was.
     let hasLooked = !found.isEmpty || comparison.isWhole || comparison.drift.examined > 0
-    let isNews = try await metadata.transaction { [isDecided] metadata in
+    let isNews = try await metadata.transaction { [isMended] metadata in
       let before = try await metadata.toldDrift(of: lane.id)
-      try await metadata.note(isDecided ? mark : nil, told: hasLooked ? told : nil, of: lane.id)
+      try await metadata.note(isMended ? mark : nil, told: hasLooked ? told : nil, of: lane.id)
       guard !found.isEmpty, summary.repaired > 0 || told != before else { return false }
       try await metadata.audit(
         AuditEntry(
@@ -141,7 +143,13 @@ struct SweepRun: Sendable {
           detail: summary.detail(database: lane.databaseName)))
       return true
     }
-    guard isNews else { return result }
+    guard isNews else {
+      // The dead letter that was the first to tell of it stands.
+      if case .discarded = result.outcome, !found.isEmpty {
+        result = JobResult(id: job.id, outcome: .completed, result: result.result)
+      }
+      return result
+    }
     for (finding, entries) in Dictionary(grouping: found, by: \.finding) {
       Counter(label: MetricName.drift, dimensions: [("finding", finding.rawValue)]).increment(by: entries.count)
     }

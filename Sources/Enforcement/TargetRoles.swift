@@ -37,7 +37,11 @@ struct TargetRoles: Sendable {
   func make(_ roles: [RoleName: ManagedRole.Kind], _ marks: RoleMarks) async throws -> Outcome {
     var outcome = Outcome()
     outcome.refuse(roles, marks)
-    let missing = roles.filter { marks[$0.key] == .absent }
+    var missing = roles.filter { marks[$0.key] == .absent }
+    let naming = try await restoreNames(of: missing.filter { $0.value == .audience }.map(\.key))
+    outcome.statements += naming.statements
+    outcome.failures.merge(naming.failures) { $1 }
+    missing = missing.filter { naming.renamed[$0.key] == nil }
     guard !missing.isEmpty else { return outcome }
     var way = try await way(of: missing)
     try await prepare(&way, &outcome)
@@ -54,11 +58,16 @@ struct TargetRoles: Sendable {
     _ roles: [RoleName: ManagedRole.Kind]
   ) async throws -> (statements: [String], administered: Set<RoleName>) {
     let marks = try await marks(of: roles.keys)
-    let missing = roles.filter { marks[$0.key] == .absent }
-    guard !missing.isEmpty else { return ([], []) }
+    var missing = roles.filter { marks[$0.key] == .absent }
+    var names: [String] = []
+    for (role, present) in try await renamed(missing.filter { $0.value == .audience }.map(\.key)) {
+      names += try await statements(naming: present, role)
+      missing[role] = nil
+    }
+    guard !missing.isEmpty else { return (names, []) }
     let way = try await way(of: missing)
     let statements =
-      try (way.policyRole?.statements ?? [])
+      try names + (way.policyRole?.statements ?? [])
       + way.statements(making: missing.sorted { $0.key < $1.key }.map { ($0.key, $0.value) })
     let audiences = missing.filter { $0.value == .audience }.keys
     return (statements, way.policyRole == nil ? [] : Set(audiences))
@@ -79,7 +88,8 @@ struct TargetRoles: Sendable {
       func create(_ roles: [RoleName], _ kind: ManagedRole.Kind) throws -> [String] {
         try GrantStatements.createRoles(roles, mark: RoleMark.text(kind, installation: installation))
       }
-      return try (audiences.isEmpty
+      return try
+        (audiences.isEmpty
         ? [] : GrantStatements.acting(as: policyRole?.role, try create(audiences, .audience)))
         + (canCreateForLogin && forLogin ? users.map(GrantStatements.createLogin) : create(users, .user))
     }

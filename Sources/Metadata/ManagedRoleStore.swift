@@ -58,6 +58,20 @@ extension MetadataSession {
     return Dictionary(uniqueKeysWithValues: made.map { ($0.role, $0) })
   }
 
+  /// Those of these audiences, or of all, that Sluice made, with the OIDs that they had then.
+  package func madeAudiences(
+    of connectionID: Int64, among roles: [String]?
+  ) async throws -> [(role: String, oid: UInt32)] {
+    if let roles, roles.isEmpty { return [] }
+    return try await connection.query(
+      """
+      select role, oid from managed_role
+      where connection_id = $1 and ($2::text[] is null or role = any ($2))
+        and kind = 'audience' and made and oid is not null and dropped_at is null
+      """, [.int8(connectionID), roles.map { .textArray($0) } ?? .null]
+    ).rows.map { (try $0.text("role"), UInt32(truncatingIfNeeded: try $0.int("oid"))) }
+  }
+
   private static func decodeRole(_ row: PostgresRow) throws -> ManagedRole {
     ManagedRole(
       role: try row.text("role"), kind: try row.text("kind") == "user" ? .user : .audience, made: try row.bool("made"),

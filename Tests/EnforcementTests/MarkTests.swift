@@ -54,6 +54,57 @@ struct MarkTests {
     }
   }
 
+  /// It has its grants and members still, and by its name nobody would find them.
+  @Test(arguments: ["a comparison", "a sync", "leaving", "a subscription", "retirement"])
+  func anAudienceThatWasRenamedGetsItsNameBack(by occasion: String) async throws {
+    try await Bench.run { bench in
+      let (ana, bo) = try await bench.makePolicy()
+      let audience = try #require(try await bench.audienceRoles().first)
+      let other = "\(bench.target.prefix)_theirs"
+      try await bench.target.execute("alter role \(audience) rename to \(other)")
+      let planned = try await bench.planner.plan(bench.connection).flatMap(\.statements)
+      #expect(planned.contains("ALTER ROLE \"\(other)\" RENAME TO \"\(audience)\""), "\(planned)")
+      var jobs: [Job] = []
+      switch occasion {
+      case "a comparison": jobs = try await bench.compareEverything()
+      case "a sync": jobs = try await bench.syncAgain()
+      case "leaving":
+        try await bench.leaveGroup("analysts", ana)
+        jobs = try await bench.evaluate()
+      case "a subscription":
+        try await bench.target.createTables(["sales.more"])
+        jobs = try await bench.syncAgain()
+        #expect(try await bench.target.canRead(bo, "sales.more"))
+      default:
+        _ = try await bench.metadata.transaction { try await $0.removePolicy(named: "analysts-read") }
+        jobs = try await bench.evaluate()
+      }
+      #expect(jobs.allSatisfy { $0.state == .completed }, "\(jobs.compactMap(\.error))")
+      #expect(try await bench.target.roleExists(other) == false)
+      #expect(try await bench.target.roleExists(audience) == (occasion != "retirement"))
+      #expect(try await bench.target.canRead(bo, "sales.orders") == (occasion != "retirement"))
+      #expect(
+        try await bench.target.canRead(ana, "sales.orders") == !["leaving", "retirement"].contains(occasion))
+    }
+  }
+
+  @Test func anAudienceThatCannotGetItsNameBackFailsWhoeverMayBeItsMember() async throws {
+    try await Bench.run { bench in
+      let (ana, _) = try await bench.makePolicy()
+      let audience = try #require(try await bench.audienceRoles().first)
+      let other = "\(bench.target.prefix)_theirs"
+      try await bench.target.execute("alter role \(audience) rename to \(other); create role \(audience)")
+      try await bench.leaveGroup("analysts", ana)
+      let job = try #require(try await bench.evaluate().first { $0.lane.kind == .roles })
+      #expect(job.state == .discarded)
+      #expect(job.error?.contains("was renamed to \"\(other)\"") == true, "\(job.error ?? "")")
+      #expect(try await bench.target.canRead(ana, "sales.orders"))
+      try await bench.target.execute("drop role \(audience)")
+      #expect(try await bench.compareEverything().allSatisfy { $0.state == .completed })
+      #expect(try await bench.target.canRead(ana, "sales.orders") == false)
+    }
+  }
+
   /// Before there were marks of installations, and where a platform has the comment to itself.
   @Test(arguments: ["'made by Sluice'", "'databricks_auth id=1,type=user'", "null"])
   func rolesWithoutTheMarkOfAnInstallationStillCount(comment: String) async throws {
@@ -72,6 +123,13 @@ struct MarkTests {
       #expect(try await bench.target.roleExists(audience) == false)
       #expect(try await bench.target.roleExists(ana) == false)
     }
+  }
+}
+
+extension Bench {
+  fileprivate func syncAgain() async throws -> [Job] {
+    _ = try await metadata.transaction { try await $0.submitSync(of: self.connection.id) }
+    return try await drain()
   }
 }
 

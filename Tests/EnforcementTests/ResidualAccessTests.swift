@@ -168,6 +168,25 @@ struct ResidualAccessTests {
     }
   }
 
+  /// What a guardrail bars was never given, and may be there all the same.
+  @Test(arguments: [true, false])
+  func aRefusedSubscriptionNamesTheRouteThatIsThere(isThere: Bool) async throws {
+    try await Bench.run { bench in
+      let ana = try await bench.makeSales()
+      try await bench.applyPolicy("trusted", "'trusted' in user.groups", schema: "sales", effect: .guardrail)
+      try await bench.target.execute("create role \(ana)")
+      try await bench.letIn(ana)
+      if isThere { try await bench.target.execute("grant select on sales.orders to \(ana)") }
+      let submitted = try await bench.subscribe(ana, to: ["sales.orders", "sales.items"])
+      try await bench.drain()
+      let (orders, items) = (try await bench.job(submitted[0].id), try await bench.job(submitted[1].id))
+      #expect(orders.state == .completed)
+      #expect(orders.result?.contains("\"route\": \"grant\"") == isThere, "\(orders.result ?? "")")
+      #expect(items.result?.contains("residual_access") == false, "\(items.result ?? "")")
+      #expect(try await bench.residualTrail().count == (isThere ? 1 : 0))
+    }
+  }
+
   @Test func aCleanRevokeNamesNone() async throws {
     try await Bench.run { bench in
       let result = try await bench.takeOrders(after: "")

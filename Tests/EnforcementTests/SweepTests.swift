@@ -16,7 +16,7 @@ struct SweepTests {
   /// What somebody does behind our back, and how a sweep tells it.
   enum Meddling: String, CaseIterable, Sendable {
     case grantOfAnAudienceLost, grantOfAUserLost, privilegeTooMany, memberLost, memberAdded, optionChanged, usageLost,
-      connectLost
+      connectLost, audienceRenamed
 
     func script(_ scene: Scene) -> String {
       switch self {
@@ -29,6 +29,7 @@ struct SweepTests {
       case .usageLost: "set role \(scene.manager); revoke usage on schema sales from \(scene.audience)"
       case .connectLost:
         "set role \(scene.manager); revoke connect on database \(scene.database) from \(scene.audience)"
+      case .audienceRenamed: "alter role \(scene.audience) rename to \(scene.cy)_2"
       }
     }
 
@@ -42,6 +43,7 @@ struct SweepTests {
       case .optionChanged: "changed: membership on role \"\(scene.audience)\" to \(scene.ana)"
       case .usageLost: "lost: USAGE on schema \"sales\" to \(scene.audience)"
       case .connectLost: "lost: CONNECT on database \"\(scene.database)\" to \(scene.audience)"
+      case .audienceRenamed: "changed: name on role \"\(scene.audience)\" to \(scene.cy)_2"
       }
     }
   }
@@ -70,12 +72,14 @@ struct SweepTests {
       #expect(try await bench.trail() == [meddling.entry(scene)])
       #expect(found.repaired == (mode == .repair ? 1 : 0))
       let after = try await bench.target.catalogVersions()
-      #expect((after == before) == (mode == .observe))
+      #expect((after == before) == (mode == .observe || meddling == .audienceRenamed))
       #expect(try await bench.drift().isEmpty == (mode == .repair))
       guard mode == .observe else { return }
       try await bench.sweep()
       try await bench.sync()
-      #expect(try await bench.trail() == [meddling.entry(scene)], "what is told is told once")
+      // A database whose tokens have moved misses what a role of that name had.
+      let trail = try await bench.trail().filter { meddling != .audienceRenamed || !$0.hasPrefix("lost") }
+      #expect(trail == [meddling.entry(scene)], "what is told is told once")
       try await bench.setDrift(.repair)
       try await bench.sweep()
       #expect(try await bench.drift() == [], "and mended when that is asked for")
@@ -159,6 +163,29 @@ struct SweepTests {
     }
   }
 
+  /// By then nothing of the database has changed; and meanwhile there is one dead letter, not one a sweep.
+  @Test func whatCouldNotBeMendedIsMendedOnceItCan() async throws {
+    try await Bench.run(rights: .inherited) { bench in
+      let ana = try await bench.makeSales()
+      let (manager, grantor) = (bench.target.manager, bench.target.grantor)
+      try await bench.subscribe(ana, to: ["sales.orders"])
+      try await bench.drain()
+      try await bench.sweep()
+      for database in [bench.target.database, bench.target.otherDatabase] {
+        try await bench.target.execute("grant connect on database \(database) to \(manager)")
+      }
+      try await bench.target.execute(
+        "set role \(grantor); revoke select on sales.orders from \(ana); reset role; revoke \(grantor) from \(manager)")
+      #expect(try await bench.sweep(isMended: false).repaired == 0)
+      #expect(try await bench.sweep().repaired == 0)
+      #expect(try await bench.target.canRead(ana, "sales.orders") == false)
+      let options = bench.target.server.hasMembershipOptions ? " with inherit true, set false, admin false" : ""
+      try await bench.target.execute("grant \(grantor) to \(manager)\(options)")
+      #expect(try await bench.sweep().repaired == 1)
+      #expect(try await bench.target.canRead(ana, "sales.orders"))
+    }
+  }
+
   @Test func whatASyncComparesIsOnlyToldToo() async throws {
     try await Self.run { bench in
       let scene = try await bench.makeScene()
@@ -185,13 +212,16 @@ extension Bench {
   }
 
   /// Sweeps every lane, and runs what follows.
+  ///
+  /// - Parameter isMended: false where what is found in the main database cannot be mended
   @discardableResult
-  fileprivate func sweep() async throws -> Swept {
+  fileprivate func sweep(isMended: Bool = true) async throws -> Swept {
     let submitted = try await metadata.transaction { try await $0.submitSweep(of: self.connection.id) }
     let jobs = try await drain()
     var swept = Swept()
     for job in jobs where submitted.contains(where: { $0.id == job.id }) {
-      #expect(job.state == .completed, "\(job.error ?? "")")
+      let expected: JobState = isMended || job.lane.databaseName != target.database ? .completed : .discarded
+      #expect(job.state == expected, "\(job.error ?? "")")
       let object = try JSONSerialization.jsonObject(with: Data((job.result ?? "").utf8))
       let result = try #require(object as? [String: Any])
       for finding in ["lost", "surplus", "changed", "foreign"] {

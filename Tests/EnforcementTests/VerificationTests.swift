@@ -113,6 +113,32 @@ struct VerificationTests {
     }
   }
 
+  /// Two roles that Sluice acts as hold one option each, and a statement has one grantor.
+  @Test func aRevokeThatDidNotTakeAllFailsWithWhatIsLeft() async throws {
+    try await Bench.run { bench in
+      let ana = try await bench.makeSales()
+      let (manager, second) = (bench.target.manager, "\(bench.target.prefix)_second")
+      try await bench.subscribe(ana, to: ["sales.orders"])
+      try await bench.drain()
+      try await bench.target.execute(
+        """
+        create role \(second); grant \(second) to \(manager); grant usage on schema sales to \(second);
+        revoke grant option for insert, update, delete, truncate on sales.orders from \(manager);
+        grant insert on sales.orders to \(second) with grant option;
+        set role \(second); grant insert on sales.orders to \(ana)
+        """)
+      let job = try await bench.revoke(ana, from: ["sales.orders"])[0]
+      try await bench.drain()
+      let left = try await bench.target.grants(to: ana).filter { $0.hasPrefix("table") }
+      let revoked = try await bench.job(job.id)
+      #expect(left.count == 1, "\(left)")
+      #expect(revoked.state == .discarded)
+      #expect(revoked.error?.contains("is still there after the REVOKE") == true, "\(revoked.error ?? "")")
+      #expect(revoked.error?.contains("01006") == true, "\(revoked.error ?? "")")
+      #expect(revoked.result?.contains("01006") == true, "\(revoked.result ?? "")")
+    }
+  }
+
   @Test func aSecondLookAtEverythingWritesNothing() async throws {
     try await Bench.run { bench in
       let (ana, bo) = try await bench.makePolicy()

@@ -91,10 +91,12 @@ package final class Bench: Sendable {
 extension Bench {
   /// Runs everything that is due, and what it submits, until nothing is; returns the jobs in the order they ended.
   /// What waits for a time is not waited for, unless `now`.
+  ///
+  /// - Parameter rounds: how often what follows is run too; nil for until nothing does
   @discardableResult
-  package func drain(now: Bool = false) async throws -> [Job] {
+  package func drain(now: Bool = false, rounds: Int? = nil) async throws -> [Job] {
     var ended: [Int64] = []
-    for _ in 0..<Self.longestRun {
+    for _ in 0..<(rounds ?? Self.longestRun) {
       if now {
         try await execute("update job set scheduled_at = now() where state in ('retryable', 'scheduled')")
       }
@@ -106,21 +108,23 @@ extension Bench {
           """
         ).rows.map { (try $0.int("lane_id"), try $0.intArray("ids")) }
       }
-      if due.isEmpty {
-        let finished = ended
-        return try await metadata.read { session in
-          var jobs: [Job] = []
-          for id in finished { jobs.append(try await session.job(id: id)) }
-          return jobs
-        }
-      }
+      if due.isEmpty { return try await jobs(ended) }
       for (lane, ids) in due {
         for start in stride(from: 0, to: ids.count, by: Self.batchSize) {
           ended += try await run(Array(ids[start..<min(start + Self.batchSize, ids.count)]), lane: lane).map(\.id)
         }
       }
     }
-    throw BenchError(text: "jobs of \(connection.name) do not come to an end")
+    guard rounds != nil else { throw BenchError(text: "jobs of \(connection.name) do not come to an end") }
+    return try await jobs(ended)
+  }
+
+  private func jobs(_ ids: [Int64]) async throws -> [Job] {
+    try await metadata.read { session in
+      var jobs: [Job] = []
+      for id in ids { jobs.append(try await session.job(id: id)) }
+      return jobs
+    }
   }
 
   /// Runs these jobs as one batch.

@@ -23,9 +23,15 @@ with relation as (
   union all
   select 'SEQUENCE', r.nspname, format('%I.%I', sn.nspname, s.relname), 'USAGE'
   from relation r
-    join pg_depend d on d.refclassid = 'pg_class'::regclass and d.refobjid = r.oid
-      and d.classid = 'pg_class'::regclass and d.deptype = 'a'
-    join pg_class s on s.oid = d.objid
+    cross join lateral (
+      select d.objid as oid from pg_depend d
+      where d.refclassid = 'pg_class'::regclass and d.refobjid = r.oid and d.classid = 'pg_class'::regclass
+        and d.deptype = 'a'
+      union
+      select d.refobjid from pg_attrdef a join pg_depend d on d.classid = 'pg_attrdef'::regclass and d.objid = a.oid
+        and d.refclassid = 'pg_class'::regclass
+      where a.adrelid = r.oid) u
+    join pg_class s on s.oid = u.oid
     join pg_namespace sn on sn.oid = s.relnamespace
   -- CASE, because the function raises an error for what is no sequence, and conditions have no order.
   where case s.relkind when 'S' then not has_sequence_privilege(s.oid, 'USAGE WITH GRANT OPTION') else false end

@@ -1,7 +1,8 @@
 -- Target: of the roles $1 on the relations $2 those pairs that are as they should be already, so that nobody has to read
 -- them: exactly the privileges $3 (a sorted list), by one grantor whose privileges we have, with USAGE of the schema and
 -- CONNECT to the database (of their own, or as members of the audiences $4) and, where the list has INSERT, USAGE of the
--- sequences that the columns own.
+-- sequences that the columns own. Views that are written, and tables whose defaults use the sequences of others, are
+-- always to be read.
 -- Sets are intersected and looked up by hash: of how many there are the server has no idea, and would loop.
 with wanted as materialized (
   select r.oid as role, c.oid, c.relnamespace as schema, w.privileges
@@ -39,6 +40,15 @@ where ((e.schema, e.role) in (select schema, role from opened)
   and (e.role in (select role from connected) or 0 in (select role from connected)
     or e.role in (select m.role from connected c join member m on m.audience = c.role))
   and (e.privileges !~ 'INSERT' or not exists (
+    select from pg_class v where v.oid = e.oid and v.relkind = 'v'
+  ) and not exists (
+    select from pg_attrdef a join pg_depend d on d.classid = 'pg_attrdef'::regclass and d.objid = a.oid
+      and d.refclassid = 'pg_class'::regclass
+      join pg_class s on s.oid = d.refobjid and s.relkind = 'S'
+    where a.adrelid = e.oid and not exists (
+      select from pg_depend o where o.classid = 'pg_class'::regclass and o.objid = s.oid
+        and o.refclassid = 'pg_class'::regclass and o.refobjid = e.oid and o.deptype = 'a')
+  ) and not exists (
     select from pg_depend d join pg_class s on s.oid = d.objid and s.relkind = 'S'
     where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass and d.deptype = 'a'
       and d.refobjid = e.oid and not exists (

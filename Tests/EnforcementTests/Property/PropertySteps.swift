@@ -114,7 +114,7 @@ extension PropertyWorld {
   }
 
   mutating func createTable() async throws {
-    try await create(Place(schema: random.pick(schemas), name: newName()), kind: random.below(6))
+    try await create(Place(schema: random.pick(schemas), name: newName()), kind: random.below(8))
   }
 
   /// Makes a relation that the manager may grant on; most are tables with a serial column.
@@ -124,8 +124,12 @@ extension PropertyWorld {
     note("create \(name), kind \(kind)")
     guard kind >= 4 else { return try await target.createTables([name]) }
     let text =
-      kind == 4
-      ? "create view \(name) as select 1 as id" : "create table \(name) (id int, v text) partition by range (id)"
+      switch kind {
+      case 4: "create view \(name) as select 1 as id"
+      case 5: "create table \(name) (id int, v text) partition by range (id)"
+      case 6: "create table \(name) (id int generated always as identity, v text)"
+      default: "create materialized view \(name) as select 1 as id"
+      }
     try await target.execute(
       "\(text); alter table \(name) owner to \(target.owner); "
         + "grant select, insert, update, delete, truncate on \(name) to \(target.grantor) with grant option")
@@ -150,11 +154,12 @@ extension PropertyWorld {
 
   private mutating func drop(andCreateAgain: Bool) async throws {
     guard let place = try await somePlace() else { return }
-    let isView =
-      try await bench.target.rows(
-        "select from pg_class where oid = $1::text::regclass and relkind = 'v'", [.text(try place.sql)]
-      ).isEmpty == false
-    try await execute("drop \(isView ? "view" : "table") \(try place.sql)")
+    let word = try await bench.target.rows(
+      """
+      select case relkind when 'v' then 'view' when 'm' then 'materialized view' else 'table' end as word
+      from pg_class where oid = $1::text::regclass
+      """, [.text(try place.sql)])[0].text("word")
+    try await execute("drop \(word) \(try place.sql)")
     if andCreateAgain { try await create(place, kind: 0) }
   }
 
@@ -163,7 +168,8 @@ extension PropertyWorld {
     let rows = try await bench.target.rows(
       """
       select n.nspname as schema, c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
-      where c.oid >= 16384 and c.relkind = 'r' and not c.relispartition order by c.oid
+      where c.oid >= 16384 and c.relkind = 'r' and not c.relispartition
+        and not exists (select from pg_attribute a where a.attrelid = c.oid and a.attidentity <> '') order by c.oid
       """)
     guard !rows.isEmpty else { return }
     let row = random.pick(rows)
