@@ -34,8 +34,12 @@ package enum MetricName {
   package static let targetTransactionSeconds = "sluice_target_transaction_seconds"
   /// Differences that nobody asked for, as sweeps found them; dimension `finding`: `lost`, `surplus`, `changed`, `foreign`.
   package static let drift = "sluice_drift_total"
+  /// Differences that are there as far as sweeps know, told before or not; dimensions `connection`, `database`.
+  package static let driftStanding = "sluice_drift_standing"
   /// Relations whose access control lists sweeps read.
   package static let sweepExamined = "sluice_sweep_examined_relations_total"
+  /// Pairs of a person and a data source that sweeps had no time to ask for foreign access.
+  package static let sweepUnasked = "sluice_sweep_unasked_pairs_total"
   /// Jobs that a worker takes at once now, so that a batch takes about its batch time.
   package static let batchLimit = "sluice_batch_limit"
   /// Seconds from claim to settlement of a batch.
