@@ -26,7 +26,7 @@ package struct Drift: Sendable {
     package var grantor: String?
     /// What there is to say of the route besides; empty for nothing.
     package internal(set) var remark = ""
-    /// How many people foreign access is open to who should not have it.
+    /// How many people foreign access is open to who should not have it; on many data sources, where they are the most.
     package internal(set) var users: Int?
     /// On how many data sources they have it, if that is not one.
     package internal(set) var dataSources: Int?

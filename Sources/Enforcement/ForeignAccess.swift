@@ -33,10 +33,10 @@ struct ForeignAccess: Sendable {
   }
 
   private struct Reached {
-    /// Whom it reaches, and whom of them it is shown by.
-    var people = 0
-    var first: String
-    var sources: Set<Int64> = []
+    /// Whom it is shown by.
+    let first: String
+    /// How many it is open to, by data source.
+    var people: [Int64: Int] = [:]
   }
 
   let run: DatabaseRun
@@ -177,24 +177,22 @@ extension ForeignAccess {
       guard let surplus = route.without(explained) else { continue }
       let way = Way(source: route.isAnywhere ? nil : source.id, entry: Drift.Entry(surplus, isOwn: route.isOwn))
       var reached = ways[way] ?? Reached(first: rights.people[people[0]])
-      // By a way to whatever there is they are counted on the data source where they are the most.
-      reached.people = route.isAnywhere ? max(reached.people, people.count) : reached.people + people.count
-      reached.sources.insert(source.id)
+      reached.people[source.id, default: 0] += people.count
       ways[way] = reached
     }
   }
 
   private func tell(in session: PostgresConnection) async throws -> Drift {
-    let named = Set(ways.values.filter { $0.sources.count == 1 }.prefix(Drift.maximumEntries).flatMap(\.sources))
+    let named = Set(ways.values.filter { $0.people.count == 1 }.prefix(Drift.maximumEntries).flatMap(\.people.keys))
     let names = try await CatalogFacts.read(Set(named.compactMap { sources[$0]?.oid }), in: session).names
     var entries: [Drift.Entry] = []
     for (way, reached) in ways {
       var entry = way.entry
       if entry.grantee.isEmpty { entry.grantee = reached.first }
-      entry.users = reached.people
-      if reached.sources.count > 1 {
-        (entry.place, entry.dataSources) = ("data sources", reached.sources.count)
-      } else if let oid = reached.sources.first.flatMap({ sources[$0]?.oid }) {
+      entry.users = reached.people.values.max()
+      if reached.people.count > 1 {
+        (entry.place, entry.dataSources) = ("data sources", reached.people.count)
+      } else if let oid = reached.people.first.flatMap({ sources[$0.key]?.oid }) {
         entry.place = names[SecurableOID(family: .table, oid: oid)] ?? "\(oid)"
       }
       entries.append(entry)

@@ -5,9 +5,12 @@
 with recursive carried (role, oid) as (
   select null::name, unnest($2::bigint[]::oid[])
   union
-  select r.rolname, case when d.classid = 'pg_class'::regclass then d.objid end
-  from pg_roles r join pg_shdepend d on d.refclassid = 'pg_authid'::regclass and d.refobjid = r.oid
-  where r.rolname = any ($1::text[]) and d.classid in ('pg_class'::regclass, 'pg_proc'::regclass)
+  -- Looked up by hash ("is true" keeps it from becoming a join): of how many there are the server has no idea.
+  select pg_get_userbyid(d.refobjid), case when d.classid = 'pg_class'::regclass then d.objid end
+  from pg_shdepend d
+  where d.refclassid = 'pg_authid'::regclass
+    and (d.refobjid in (select oid from pg_roles where rolname = any ($1::text[]))) is true
+    and d.classid in ('pg_class'::regclass, 'pg_proc'::regclass)
     and d.dbid = (select oid from pg_database where datname = current_database())
   union
   select c.role, n.oid
@@ -21,5 +24,5 @@ with recursive carried (role, oid) as (
 )
 select role, oid::bigint as oid, count(*) over () as "all"
 from carried
-where $3::bigint[] is null or oid is null or oid = any ($3::bigint[]::oid[])
+where $3::bigint[] is null or oid is null or oid in (select unnest($3::bigint[]::oid[]))
 limit $4
