@@ -66,12 +66,15 @@ extension DatabaseRun {
   private func unsettled(
     _ roles: Set<String>, everything: Bool, in session: PostgresConnection
   ) async throws -> Set<UInt32> {
-    let (desired, given) = try await metadata.read {
-      try await $0.desiredRelations(
-        connection: connection.id, database: database, roles: roles, everything: everything)
+    let (relations, ways) = try await metadata.read {
+      (
+        try await $0.desiredRelations(
+          connection: connection.id, database: database, roles: roles, everything: everything),
+        try await $0.waysIn(to: database)
+      )
     }
-    let all = roles.union(desired.keys.map(\.role))
-    let held = try await RoleHoldings.read(all, in: session).relations
+    let (desired, given) = relations
+    let held = try await RoleHoldings.read(roles.union(desired.keys.map(\.role)), in: session).relations
     let concerned = held.union(desired.keys).union(given)
     let wanted = isLeftForGood ? [:] : desired.filter { held.contains($0.key) }
     guard !wanted.isEmpty else { return Set(concerned.map(\.relation)) }
@@ -80,6 +83,7 @@ extension DatabaseRun {
       [
         .textArray(wanted.map(\.key.role)), .int8Array(wanted.map { Int64($0.key.relation) }),
         .textArray(wanted.map { $0.value.map(\.keyword).sorted().joined(separator: ",") }),
+        .textArray(ways.all.map(\.role.value)),
       ]
     ).rows
     let settled = try rows.map { row in

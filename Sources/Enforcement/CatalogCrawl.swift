@@ -108,6 +108,9 @@ package struct SyncLimits: Sendable {
     var description: String {
       "the database has more than \(limits.mostRelations) relations, which is the most that a sync takes"
     }
-    var remedy: String { "keep part of them in another database, or drop what nobody needs; then sync again" }
+    var remedy: String {
+      "raise SLUICE_SYNC_RELATION_LIMIT of the workers, keep part of them in another database, or drop what nobody "
+        + "needs; then sync again"
+    }
   }
 }

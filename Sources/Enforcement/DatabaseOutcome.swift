@@ -10,11 +10,19 @@ struct DatabaseOutcome: Sendable {
   private(set) var failures: [Grant: Failure] = [:]
   private(set) var roleFailures: [RoleName: Failure] = [:]
   private(set) var statements: [String] = []
-  private(set) var notes: [String] = []
-  private(set) var warnings: [String] = []
+  private var notes: [Note]
+  /// What the server remarked on the statements that named a grant.
+  private var warnings: [Grant: [String]] = [:]
   /// What was read back, as text, by entry: those that are there, with their grantor, and those that are gone.
   private(set) var verified: [Grant: String] = [:]
   private var index = GrantIndex()
+
+  /// Something to be said of a role, or of what a role has on a data source.
+  private struct Note {
+    let text: String
+    let role: String
+    var securable: Int64?
+  }
 
   /// At most this many bytes of statements go into an entry of the audit trail.
   private static let auditedBytes = 8192
@@ -23,7 +31,11 @@ struct DatabaseOutcome: Sendable {
     self.inputs = inputs
     self.plan = plan
     self.names = names
-    notes = inputs.unwritable.map { "\($0) cannot be written: only what has an effect there is granted" }
+    notes = inputs.unwritable.map { access, name in
+      Note(
+        text: "\(name) cannot be written: only what has an effect there is granted", role: access.role.value,
+        securable: access.securable)
+    }
   }
 
   var statementText: String {
@@ -38,7 +50,7 @@ struct DatabaseOutcome: Sendable {
 
   mutating func noteRoles(_ outcome: TargetRoles.Outcome, for grants: Set<Grant>) {
     roleFailures.merge(outcome.failures) { $1 }
-    notes += outcome.notes
+    notes += outcome.notes.map { Note(text: $0.value, role: $0.key.value) }
     statements += outcome.statements
     guard !outcome.failures.isEmpty else { return }
     for grant in grants { failures[grant] = outcome.failures[grant.grantee] ?? failures[grant] }
@@ -53,7 +65,9 @@ struct DatabaseOutcome: Sendable {
   mutating func note(_ application: Application) {
     failures.merge(application.failures) { first, _ in first }
     statements += application.statements
-    warnings += application.done.flatMap(\.warnings)
+    for done in application.done where !done.warnings.isEmpty {
+      for grant in done.rectangle.grants { warnings[grant, default: []] += done.warnings }
+    }
     index = GrantIndex(plan.grants.union(plan.revokes), inputs)
   }
 
@@ -142,6 +156,20 @@ extension DatabaseOutcome {
       mine.count { plan.grants.contains($0) }, mine.count { plan.revokes.contains($0) },
       mine.sorted().compactMap { verified[$0] }
     )
+  }
+
+  /// What is to be said of what the job is about.
+  func notes(of job: ClaimedJob) -> [String] {
+    let role = names.role(of: job)
+    return notes.filter { note in
+      (role == nil || note.role == role)
+        && (job.scope.securable == nil || note.securable == nil || note.securable == job.scope.securable)
+    }.map(\.text)
+  }
+
+  /// What the server remarked where the job failed: what is as it should be, no warning was about.
+  func warnings(of job: ClaimedJob) -> [String] {
+    warnings.isEmpty ? [] : grants(of: job).filter { failures[$0] != nil }.flatMap { warnings[$0] ?? [] }
   }
 
   func failures(of job: ClaimedJob) -> [Failure] {

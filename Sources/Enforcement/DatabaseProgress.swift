@@ -30,6 +30,8 @@ struct DatabaseProgress: Sendable {
   var residual = ResidualLook()
   /// What became of sessions that were to end, by role.
   var sessions: [String: SessionEnding.Outcome] = [:]
+  /// Roles whose sessions do not end yet: the roles lane takes more from them.
+  var losing: Set<String> = []
   private var conflicts: Set<UInt32> = []
   private var repeated = 0
   private var failures = 0
@@ -105,13 +107,15 @@ struct DatabaseProgress: Sendable {
 
 // What it means for the jobs.
 extension DatabaseProgress {
-  /// At most this many ways of residual access, and entries that were verified, are listed with a job.
+  /// At most this many ways of residual access, entries that were verified, notes and warnings are listed with a job.
   private static let listed = 100
 
   /// The results of the jobs that were decided; the others come again.
   func results(of jobs: [ClaimedJob]) -> [JobResult] {
     guard let agenda else { return [] }
-    return decided(jobs).map { result(of: $0, agenda) }
+    return decided(jobs).map { job in
+      isPostponed(job) ? JobResult(id: job.id, outcome: .snoozed(SessionEnding.poll)) : result(of: job, agenda)
+    }
   }
 
   /// The jobs that were decided.
@@ -122,14 +126,28 @@ extension DatabaseProgress {
     return jobs.filter { !isUndecided($0, agenda, left) }
   }
 
+  /// The role whose sessions are to end with a job.
+  func endedRole(of job: ClaimedJob) -> String? {
+    job.kind == .revoke && job.scope.endsSessions == true ? role(of: job) : nil
+  }
+
+  /// The job comes again, uncounted, for the sessions alone.
+  func isPostponed(_ job: ClaimedJob) -> Bool { endedRole(of: job).map(losing.contains) ?? false }
+
   /// The role that a job is about; nil for none, and for more than one.
   func role(of job: ClaimedJob) -> String? { agenda?.names.role(of: job) }
 
   private func isUndecided(_ job: ClaimedJob, _ agenda: Agenda, _ left: Set<UInt32>) -> Bool {
     switch job.scope.subject {
-    case .subscription, .securable: relation(of: job, agenda).map(left.contains) ?? false
+    case .subscription: relation(of: job, agenda).map(left.contains) ?? false
+    // Those of a schema or database end with the last transaction.
+    case .securable: relation(of: job, agenda).map(left.contains) ?? isAboutPrerequisites(job)
     default: true
     }
+  }
+
+  private func isAboutPrerequisites(_ job: ClaimedJob) -> Bool {
+    job.scope.securable.flatMap { outcomes.last?.inputs.places[$0] }.map { $0.family < .table } ?? false
   }
 
   private func relation(of job: ClaimedJob, _ agenda: Agenda) -> UInt32? {
@@ -187,15 +205,15 @@ extension DatabaseProgress {
     }
     let residual = residual.routes(of: job, role: agenda.names.role(of: job))
     let gaps = job.kind == .revoke ? self.residual.gaps : []
-    let notes = Set(outcomes.flatMap(\.notes) + gaps).sorted()
-    let warnings = Set(outcomes.flatMap(\.warnings)).sorted()
+    let notes = gaps + Set(outcomes.flatMap { $0.notes(of: job) }).sorted()
+    let warnings = Set(outcomes.flatMap { $0.warnings(of: job) }).sorted()
     if job.scope.endsSessions == true {
       let sessions = role(of: job).flatMap { self.sessions[$0] }
       summary.sessions_ended = sessions?.ended ?? 0
       summary.sessions_left = sessions?.left.isEmpty == false ? sessions?.left : nil
     }
-    if !notes.isEmpty { summary.notes = notes }
-    if !warnings.isEmpty { summary.warnings = warnings }
+    if !notes.isEmpty { summary.notes = Array(notes.prefix(Self.listed)) }
+    if !warnings.isEmpty { summary.warnings = Array(warnings.prefix(Self.listed)) }
     if !verified.isEmpty {
       summary.verified = Verified(entries: verified.count, list: Array(verified.prefix(Self.listed)))
     }

@@ -20,8 +20,9 @@ struct DatabaseRun: Sendable {
 
   func run(_ jobs: [ClaimedJob], in session: PostgresConnection) async throws -> [JobResult] {
     var progress = try await work(jobs, in: session)
-    progress.sessions = try await endSessions(progress.decided(jobs), progress, in: session)
-    progress.residual = try await lookForResidual(jobs, progress, in: session)
+    try await endSessions(progress.decided(jobs), &progress, in: session)
+    progress.residual = try await lookForResidual(
+      jobs.filter { [progress] in !progress.isPostponed($0) }, progress, in: session)
     return progress.results(of: jobs)
   }
 
@@ -113,7 +114,11 @@ struct DatabaseRun: Sendable {
     let vanished = application.takeVanished()
     if !vanished.isEmpty { made.formUnion(try await grant(vanished, &application, &outcome, in: session)) }
     if isWhole, window.count == agenda.left.count {
-      let roles = progress.relieved.merging(inputs.rolesToRelieve(all)) { $1 }
+      var roles = progress.relieved.merging(inputs.rolesToRelieve(all)) { $1 }
+      // Whoever could not be given an entry goes on coming in by the audience.
+      if inputs.ways.direct.contains(where: { application.failures[$0] != nil }) {
+        for way in inputs.ways.all { roles[way.role.value] = nil }
+      }
       // What this transaction revoked is gone already.
       let unused = try await Prerequisites.unused(by: roles, self, agenda, revokes: [], in: session)
       application.learn(unused.names)
@@ -228,15 +233,30 @@ struct MovedNames: Error, CustomStringConvertible {
 
 extension MetadataSession {
   /// Roles of those of the audiences that do without one, or have neither members nor data sources left.
+  ///
+  /// - Parameters:
+  ///   - ids: of these audiences
+  ///   - roles: of those that have these roles
   func obsoleteAudiences(of connectionID: Int64, among ids: [Int64] = [], roles: [String]) async throws -> [String] {
+    try await obsolete(connectionID, "(id = any ($2) or role = any ($3))", [.int8Array(ids), .textArray(roles)])
+  }
+
+  /// The roles of all such audiences.
+  func obsoleteRoles(of connectionID: Int64) async throws -> [ManagedRole] {
+    try await obsolete(connectionID, "true", []).map { ManagedRole(role: $0, kind: .audience, made: true) }
+  }
+
+  private func obsolete(_ connectionID: Int64, _ among: String, _ parameters: [PostgresValue]) async throws -> [String]
+  {
     try await connection.query(
       """
       select role from audience a
-      where connection_id = $1 and (id = any ($2) or role = any ($3))
+      where connection_id = $1 and \(among)
         and (form in ('direct', 'unplaced')
           or not exists (select from audience_member where audience_id = a.id)
             and not exists (select from audience_securable where audience_id = a.id))
-      """, [.int8(connectionID), .int8Array(ids), .textArray(roles)]
+      order by role
+      """, [.int8(connectionID)] + parameters
     ).rows.map { try $0.text("role") }
   }
 }

@@ -26,9 +26,10 @@ struct DesiredState: Sendable {
   }
 
   /// The grants that the accesses come to, given the target's own facts: which relations exist, which sequences
-  /// their columns own, and where PUBLIC already has the prerequisites that cannot be granted.
-  func grants(in catalog: CatalogFacts) -> Set<Grant> {
-    var grants: Set<Grant> = []
+  /// their columns own; with the audiences that carry prerequisites for users.
+  func grants(in catalog: CatalogFacts, _ ways: WaysIn) -> Set<Grant> {
+    var grants = ways.grants.union(ways.direct).filter { catalog.names[$0.securable] != nil }
+    let open = ways.open
     for access in accesses {
       guard let relation = catalog.relations[access.oid] else { continue }
       for privilege in access.access.privileges(on: relation.kind).intersection(relation.effective) {
@@ -43,13 +44,14 @@ struct DesiredState: Sendable {
               grantee: access.role, securable: SecurableOID(family: .sequence, oid: sequence), privilege: .usage))
         }
       }
-      grants.insert(
+      let prerequisites = [
         Grant(
-          grantee: access.role, securable: SecurableOID(family: .schema, oid: relation.schemaOID), privilege: .usage))
-      grants.insert(
+          grantee: access.role, securable: SecurableOID(family: .schema, oid: relation.schemaOID), privilege: .usage),
         Grant(
           grantee: access.role, securable: SecurableOID(family: .database, oid: catalog.databaseOID),
-          privilege: .connect))
+          privilege: .connect),
+      ]
+      grants.formUnion(prerequisites.filter { access.roleKind == .audience || open[$0.securable] == nil })
     }
     return grants
   }

@@ -37,10 +37,11 @@ package struct Drift: Sendable {
 
     package var text: String {
       let others = (users ?? 1) - 1
-      let whom = grantee == Self.everybody || others == 0 ? grantee : "\(grantee) and \(others) others"
+      let also = grantee == Self.everybody || others == 0 ? "" : " and \(others) other\(others == 1 ? "" : "s")"
       let place = dataSources.map { "\($0) " } ?? ""
       return sentence(
-        place + self.place, whom, grantee == Self.everybody ? users.map { $0 == 1 ? "1 user" : "\($0) users" } : nil)
+        place + self.place, grantee + also,
+        grantee == Self.everybody ? users.map { $0 == 1 ? "1 user" : "\($0) users" } : nil)
     }
 
     /// What it is, whomever it is shown by and however many it concerns.

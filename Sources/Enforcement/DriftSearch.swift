@@ -54,18 +54,21 @@ extension DatabaseRun {
     _ agenda: Agenda, _ lane: Lane, since: Timestamp, in session: PostgresConnection
   ) async throws -> Drift {
     var (agenda, examined, found) = (agenda, 0, [(inputs: GrantInputs, plan: GrantPlan)]())
-    var relieved: [String: ManagedRole.Kind] = [:]
+    var (relieved, grants): ([String: ManagedRole.Kind], Set<Grant>) = ([:], [])
     repeat {
       let window = agenda.window(ChunkPace.maximum)
       let inputs = try await read(window, of: agenda, in: session)
-      let plan = GrantPlan.diff(inputs)
+      // Prerequisites are missed in each window.
+      let plan = GrantPlan.diff(inputs, apartFrom: grants)
+      grants.formUnion(plan.grants)
       if !plan.isEmpty { found.append((inputs, plan)) }
       relieved.merge(inputs.rolesToRelieve(plan)) { $1 }
       examined += window.count
       agenda.finish(window)
     } while !agenda.left.isEmpty
     let revokes = found.reduce(into: Set<Grant>()) { $0.formUnion($1.plan.revokes) }
-    let unused = try await Prerequisites.unused(by: relieved, self, agenda, revokes: revokes, in: session)
+    let unused = try await Prerequisites.unused(
+      by: relieved, self, agenda, revokes: revokes, grants: grants, in: session)
     // Read last: whatever the desired state already held has its job here.
     let open = try await metadata.read { try await OpenChanges.read(of: lane, since: since, $0) }
     var drift = Drift()

@@ -25,12 +25,16 @@ package enum Evaluation {
     let barred = try await metadata.barByGuardrails(identities: pairs.identities, securables: pairs.securables)
     var lanes = Lanes(try await metadata.lanes(of: connectionID))
     var requests = try await jobs(forBarred: barred, parent, &lanes, metadata)
-    requests += try await metadata.placeSubscriptions(
+    requests += try await metadata.placeTables(
       on: Array(Set(pairs.securables).union(try await metadata.subscribedAudiences(of: connectionID))),
       changed: Set(barred.map(\.securable)), isLoss: barred.contains { $0.isBarred }, parent: parent)
     let drafts = try await compile(target, in: metadata)
     let changes = try await metadata.replaceAudiences(of: connectionID, by: drafts)
     requests += try await jobs(for: changes, parent, &lanes, metadata)
+    // Whoever came or went anywhere may be a member of these.
+    requests += try await metadata.placePrerequisites(
+      in: try await metadata.heldPlaces(of: connectionID), isCountingAll: true,
+      isLoss: barred.contains { $0.isBarred } || changes.isLoss, parent: parent)
     let jobs = try await metadata.submit(requests)
     try await metadata.collectStatistics(of: "audience_member", "audience_securable", changedRows: changes.rows)
     return Outcome(

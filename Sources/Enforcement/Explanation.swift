@@ -123,10 +123,12 @@ package struct Explainer: Sendable {
     let routes = try await ResidualAccess.routes([(role, desired.securable.id, oid)], in: session)
     let observed = try await ObservedState.read(roles: [RoleName(role)], relations: [oid], in: session)
     let grantors = Set(observed.grantors.filter { $0.key.securable.oid == oid }.values)
-    let residual = routes.filter { route in
+    let others = try await metadata.read { try await $0.apartFromDesired(routes, in: desired.securable.database) }
+    let residual = others.filter { route in
       switch route.route {
       // Of an audience of which the user itself is a member.
-      case "membership": route.memberOf != nil || !desired.managed.contains(route.via ?? "")
+      case "membership", "view", "parent", "partition":
+        route.memberOf != nil || !desired.managed.contains(route.via ?? "")
       case "grant": !desired.isDirect || route.columns != nil || !grantors.contains(route.grantor ?? "")
       default: true
       }

@@ -16,7 +16,8 @@ struct Extent: Sendable {
   var revokedPairs: Set<Pair> = []
   /// Roles compared on every data source that is, or should be, granted to them.
   var wholeRoles: Set<String> = []
-  /// Data sources (by securable id) compared for every role that Sluice manages.
+  /// Data sources (by securable id) compared for every role that Sluice manages; and schemas and databases whose
+  /// USAGE and CONNECT are to be held in another way.
   var wholeSecurables: Set<Int64> = []
   /// Every managed role and every data source: a plan, or leaving.
   var isEverything = false
@@ -29,9 +30,11 @@ struct Extent: Sendable {
   /// Every data source that the batch names.
   var securables: Set<Int64> { wholeSecurables.union(pairs.map(\.securable)) }
 
-  /// What of it is on these relations, whose places are given.
+  /// What of it is on these relations, or on no relation at all, whose places are given.
   func within(_ relations: Set<UInt32>, _ places: SecurablePlaces) -> Extent {
-    func isWithin(_ securable: Int64) -> Bool { places[securable].map { relations.contains($0.oid) } ?? false }
+    func isWithin(_ securable: Int64) -> Bool {
+      places[securable].map { $0.family < .table || relations.contains($0.oid) } ?? false
+    }
     var part = self
     part.pairs = pairs.filter { isWithin($0.securable) }
     part.revokedPairs = revokedPairs.filter { isWithin($0.securable) }

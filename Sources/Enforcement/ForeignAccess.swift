@@ -130,7 +130,8 @@ extension ForeignAccess {
         drift.unasked += part.count
         continue
       }
-      for route in try await routes(of: part, in: session) where route.isOwn {
+      let found = try await routes(of: part, in: session).filter(\.isOwn)
+      for route in try await run.metadata.read({ [run] in try await $0.apartFromDesired(found, in: run.database) }) {
         note(route, rights.numbers([route.role]))
       }
     }

@@ -15,6 +15,7 @@ struct GrantInputs: Sendable {
   let roles: Set<String>
   /// What Sluice granted to users' roles directly on these relations, as it was remembered.
   let remembered: ManagedGrants
+  let ways: WaysIn
 
   /// The grants that should be there.
   let wanted: Set<Grant>
@@ -31,7 +32,8 @@ struct GrantInputs: Sendable {
 
   init(
     extent: Extent, desired: DesiredState, observed: ObservedState, catalog: CatalogFacts, places: SecurablePlaces,
-    managed: [String: ManagedRole.Kind], roles: Set<String>, remembered: ManagedGrants
+    managed: [String: ManagedRole.Kind], roles: Set<String>, remembered: ManagedGrants,
+    ways: WaysIn
   ) {
     self.extent = extent
     self.desired = desired
@@ -41,7 +43,8 @@ struct GrantInputs: Sendable {
     self.managed = managed
     self.roles = roles
     self.remembered = remembered
-    wanted = desired.grants(in: catalog)
+    self.ways = ways
+    wanted = desired.grants(in: catalog, ways)
     given = Set(remembered.grants.compactMap(places.grant))
     wholeSecurables = Set(extent.wholeSecurables.compactMap { places[$0] })
     pairs = Self.placed(extent.pairs, places)
@@ -78,6 +81,7 @@ struct GrantInputs: Sendable {
     if !wholeSecurables.isEmpty { relieved.formUnion(remembered.grants.map(\.role)) }
     let served = Set(desired.accesses.map { Extent.Pair(role: $0.role.value, securable: $0.securable) })
     relieved.formUnion(extent.pairs.subtracting(served).map(\.role))
+    relieved.formUnion(ways.relieved.keys)
     return managed.filter { relieved.contains($0.key) }
   }
 
@@ -100,17 +104,21 @@ struct GrantInputs: Sendable {
     }
   }
 
-  /// Views that roles should write and that nothing can be written through, by name.
-  var unwritable: [String] {
-    let oids = Set(desired.accesses.filter { $0.access == .write }.map(\.oid)).filter { oid in
-      catalog.relations[oid].map { $0.effective.isDisjoint(with: [.insert, .update, .delete]) } ?? false
+  /// Who should write views that nothing can be written through, and what those are called.
+  var unwritable: [(access: DesiredState.Access, name: String)] {
+    desired.accesses.filter { $0.access == .write }.compactMap { access in
+      guard let relation = catalog.relations[access.oid],
+        relation.effective.isDisjoint(with: [.insert, .update, .delete]),
+        let name = catalog.names[SecurableOID(family: .table, oid: access.oid)]
+      else { return nil }
+      return (access, name)
     }
-    return oids.compactMap { catalog.names[SecurableOID(family: .table, oid: $0)] }.sorted()
   }
 
   /// The kind of each role that should have something.
   var roleKinds: [String: ManagedRole.Kind] {
     Dictionary(desired.accesses.map { ($0.role.value, $0.roleKind) }, uniquingKeysWith: { first, _ in first })
+      .merging(ways.roles) { first, _ in first }
   }
 
   func rolesToGrantTo(_ plan: GrantPlan) -> [RoleName: ManagedRole.Kind] {

@@ -19,54 +19,63 @@ extension Planner {
     leaving.state = .deleting
     var revokes = [try await planRoles(leaving).0]
     var others: [String: [String]] = [:]
-    let lanes = try await metadata.read { try await $0.lanes(of: connection.id) }.filter { $0.kind == .database }
-    let made = try await metadata.read { try await $0.managedRoles(of: connection.id).filter(\.made) }
-    for lane in lanes {
-      let (transactions, counts) = try await planLeave(leaving, lane, made)
-      revokes.append(
-        PlannedStatements(
-          connection: connection.name, database: lane.databaseName, place: lane.databaseName ?? connection.database,
-          transactions: transactions))
-      for (role, count) in counts {
-        others[role, default: []].append("\(count) grants of others in database \(lane.databaseName ?? "")")
-      }
+    let (lanes, made, installation) = try await metadata.read {
+      (
+        try await $0.lanes(of: connection.id).filter { $0.kind == .database },
+        try await $0.managedRoles(of: connection.id).filter(\.made), try await $0.installation()
+      )
     }
-    let (drops, kept) = try await planDrops(leaving, made, others, visited: Set(lanes.compactMap(\.databaseName)))
+    var extent = Extent()
+    (extent.isEverything, extent.isLeaving) = (true, true)
+    for lane in lanes {
+      let work = try await planDatabase(leaving, lane, extent, apartFrom: [], leaving: made)
+      revokes.append(work.plan)
+      others.merge(work.others) { $0 + $1 }
+    }
+    let manager = try PolicyRole.name(installation: installation, connection: connection.id).value
+    var (drops, kept) = try await planDrops(
+      leaving, made + [ManagedRole(role: manager, kind: .audience, made: true)], others,
+      visited: Set(lanes.compactMap(\.databaseName)))
+    if drops.contains(manager), made.contains(where: { $0.kind == .audience && kept[$0.role] != nil }) {
+      drops.removeAll { $0 == manager }
+      kept[manager] = "it made audiences that stay"
+    }
     return LeavePlan(revokes: revokes.filter { !$0.statements.isEmpty }, drops: drops, kept: kept)
   }
 
-  /// What would be revoked in a database, and how many entries of each role that would leave.
-  private func planLeave(
-    _ connection: Connection, _ lane: Lane, _ made: [ManagedRole]
-  ) async throws -> (transactions: [[String]], others: [String: Int]) {
-    try await inTarget(connection, lane.databaseName) { session in
-      let run = run(connection, lane)
-      var extent = Extent()
-      (extent.isEverything, extent.isLeaving) = (true, run.isLeftForGood)
-      let work = try await run.plan(extent, apartFrom: [], in: session)
-      let holdings = try await RoleHoldings.read(Set(made.map(\.role)), in: session)
-      let entries = try await ObservedState.read(
-        roles: Set(try made.map { try RoleName($0.role) }), relations: Set(holdings.relations.map(\.relation)),
-        schemas: holdings.schemas, in: session
-      ).entries.filter { $0.grant.map { !work.revokes.contains($0) } ?? true }
-      return (
-        work.transactions,
-        Dictionary((entries.map(\.grantee.value) + holdings.others.map(\.role)).map { ($0, 1) }, uniquingKeysWith: +)
-      )
-    }
+  /// How many entries of each role a database would have after these revokes.
+  static func entries(
+    of roles: [ManagedRole], apartFrom revokes: Set<Grant>, in session: PostgresConnection
+  ) async throws -> [String: Int] {
+    guard !roles.isEmpty else { return [:] }
+    let holdings = try await RoleHoldings.read(Set(roles.map(\.role)), in: session)
+    let entries = try await ObservedState.read(
+      roles: Set(try roles.map { try RoleName($0.role) }), relations: Set(holdings.relations.map(\.relation)),
+      schemas: holdings.schemas, in: session
+    ).entries.filter { $0.grant.map { !revokes.contains($0) } ?? true }
+    return Dictionary(
+      (entries.map(\.grantee.value) + holdings.others.map(\.role)).map { ($0, 1) }, uniquingKeysWith: +)
   }
 
-  private func planDrops(
-    _ connection: Connection, _ made: [ManagedRole], _ others: [String: [String]], visited: Set<String>
+  /// Which of the roles a run would drop once nothing of ours refers to them, and why it would not drop the others.
+  ///
+  /// - Parameters:
+  ///   - others: what else there is of a role in the databases, in words
+  ///   - visited: the databases that were looked at
+  func planDrops(
+    _ connection: Connection, _ roles: [ManagedRole], _ others: [String: [String]], visited: Set<String>
   ) async throws -> (drops: [String], kept: [String: String]) {
+    guard !roles.isEmpty else { return ([], [:]) }
     let installation = try await metadata.read { try await $0.installation() }
     let manager = try PolicyRole.name(installation: installation, connection: connection.id)
     return try await inTarget(connection, nil) { session in
       let marks = try await TargetRoles(metadata: metadata, connection: connection, session: session)
-        .marks(of: try made.map { try RoleName($0.role) } + [manager])
-      let references = try await RoleReferences.read(of: made, policyRole: manager, in: session)
+        .marks(of: try roles.map { try RoleName($0.role) })
+      // To the policy role only that refers which it made, and that goes before it.
+      let references = try await RoleReferences.read(
+        of: roles.filter { $0.role != manager.value }, policyRole: manager, in: session)
       var (drops, kept): ([String], [String: String]) = ([], [:])
-      for role in made {
+      for role in roles {
         switch marks[try RoleName(role.role)] {
         case .absent: continue
         case .foreign: kept[role.role] = "it is not the one that Sluice made"
@@ -74,10 +83,6 @@ extension Planner {
           let reasons = others[role.role, default: []] + (references[role.role]?.reasons(apartFrom: visited) ?? [])
           if reasons.isEmpty { drops.append(role.role) } else { kept[role.role] = reasons.joined(separator: "; ") }
         }
-      }
-      if case .ours = marks[manager] {
-        let isNeeded = made.contains { $0.kind == .audience && kept[$0.role] != nil }
-        if isNeeded { kept[manager.value] = "it made audiences that stay" } else { drops.append(manager.value) }
       }
       return (drops, kept)
     }

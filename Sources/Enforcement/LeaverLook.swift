@@ -39,7 +39,10 @@ extension DatabaseRun {
     let waiting = Dictionary(grouping: jobs) { $0.scope.role ?? "" }
     var results: [JobResult] = []
     for alike in try await ResidualLook.alike(waiting.keys.sorted(), apartFrom: audiences, in: session) {
-      if limit.hasPassed, !results.isEmpty { break }
+      if limit.hasPassed, !results.isEmpty {
+        ReachedLimit.lookTime.count()
+        break
+      }
       let reached = try await reached(by: alike[0], sources, apartFrom: audiences, in: session)
       var rest = alike[...]
       while !rest.isEmpty, !limit.hasPassed || results.isEmpty {
@@ -48,6 +51,7 @@ extension DatabaseRun {
         var look = ResidualLook(of: sources.places.count, among: sources.count)
         if !reached.isEmpty {
           try await look.ask(try await question(Array(part), reached), apartFrom: audiences, in: session)
+          try await leaveOutDesired(&look)
         }
         let done = part.flatMap { waiting[$0] ?? [] }
         try await record(look, job: done.first?.id)

@@ -34,10 +34,12 @@ package struct Planner: Sendable {
     self.targets = targets
   }
 
-  /// What is left to do on a connection: on its roles first, then in its databases. Below the connection, only what is
-  /// about the data sources at the path.
+  /// What is left to do on a connection: on its roles first, then in its databases, and last the roles that nothing
+  /// needs after that. Below the connection, only what is about the data sources at the path.
   package func plan(_ connection: Connection, below path: SecurablePath? = nil) async throws -> [PlannedStatements] {
-    let lanes = try await metadata.read { try await $0.lanes(of: connection.id) }
+    let (lanes, obsolete) = try await metadata.read {
+      (try await $0.lanes(of: connection.id), try await $0.obsoleteRoles(of: connection.id))
+    }
     var plans: [PlannedStatements] = []
     var made: Set<RoleName> = []
     if path?.database == nil {
@@ -45,25 +47,41 @@ package struct Planner: Sendable {
       plans.append(plan)
       made = roles
     }
+    var others: [String: [String]] = [:]
     for lane in lanes where lane.kind == .database && (path?.database ?? lane.databaseName) == lane.databaseName {
-      let (plan, roles) = try await planDatabase(connection, lane, below: path, apartFrom: made)
-      plans.append(plan)
-      made.formUnion(roles)
+      let work = try await planDatabase(
+        connection, lane, try await extent(below: path), apartFrom: made, leaving: obsolete)
+      plans.append(work.plan)
+      made.formUnion(work.made)
+      others.merge(work.others) { $0 + $1 }
+    }
+    if path?.database == nil {
+      let visited = Set(lanes.compactMap(\.databaseName))
+      let drops = try await planDrops(connection, obsolete, others, visited: visited).drops
+      plans.append(
+        PlannedStatements(
+          connection: connection.name, database: nil, place: connection.database,
+          transactions: drops.isEmpty ? [] : [try RolesRun.statements(dropping: drops)]))
     }
     return plans.filter { !$0.statements.isEmpty }
   }
 
-  private func planDatabase(
-    _ connection: Connection, _ lane: Lane, below path: SecurablePath?, apartFrom made: Set<RoleName>
-  ) async throws -> (PlannedStatements, Set<RoleName>) {
-    let (run, extent) = (run(connection, lane), try await extent(below: path))
-    let work = try await inTarget(connection, lane.databaseName) { session in
-      try await run.plan(extent, apartFrom: made, in: session)
+  /// What is left to do in a database.
+  ///
+  /// - Parameter leaving: roles that are to be dropped
+  /// - Returns: the plan, the roles that are there after it, and what keeps those that are to be dropped, in words
+  func planDatabase(
+    _ connection: Connection, _ lane: Lane, _ extent: Extent, apartFrom made: Set<RoleName>, leaving: [ManagedRole]
+  ) async throws -> (plan: PlannedStatements, made: Set<RoleName>, others: [String: [String]]) {
+    let run = run(connection, lane)
+    let (work, left) = try await inTarget(connection, lane.databaseName) { session in
+      let work = try await run.plan(extent, apartFrom: made, in: session)
+      return (work, try await Self.entries(of: leaving, apartFrom: work.revokes, in: session))
     }
     let plan = PlannedStatements(
       connection: connection.name, database: lane.databaseName, place: lane.databaseName ?? connection.database,
       transactions: work.transactions)
-    return (plan, work.made)
+    return (plan, work.made, left.mapValues { ["\($0) grants of others in database \(lane.databaseName ?? "")"] })
   }
 
   /// What is at a path of a database; everything without one.
@@ -120,7 +138,7 @@ extension DatabaseRun {
     let roles = TargetRoles(metadata: metadata, connection: connection, session: session)
     var (transactions, made) = ([[String]](), made)
     var relieved: [String: ManagedRole.Kind] = [:]
-    var revokes: Set<Grant> = []
+    var (revokes, grants): (Set<Grant>, Set<Grant>) = ([], [])
     repeat {
       let window = agenda.window(ChunkPace.maximum)
       let inputs = try await read(window, of: agenda, in: session)
@@ -132,13 +150,16 @@ extension DatabaseRun {
       made.formUnion(needed.keys.filter { !foreign.contains($0) })
       relieved.merge(inputs.rolesToRelieve(plan)) { $1 }
       revokes.formUnion(plan.revokes)
+      plan.grants.subtract(grants)
+      grants.formUnion(plan.grants)
       let names = inputs.catalog.names
       transactions.append(
         try GrantStatements.render(.revoke, plan.revokes, names) + creations
           + GrantStatements.render(.grant, plan.grants, names))
       agenda.finish(window)
     } while !agenda.left.isEmpty
-    let unused = try await Prerequisites.unused(by: relieved, self, agenda, revokes: revokes, in: session)
+    let unused = try await Prerequisites.unused(
+      by: relieved, self, agenda, revokes: revokes, grants: grants, in: session)
     transactions[transactions.count - 1] += try GrantStatements.render(.revoke, unused.revokes, unused.names)
     return (transactions.filter { !$0.isEmpty }, made, revokes.union(unused.revokes))
   }

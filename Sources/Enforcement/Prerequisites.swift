@@ -20,9 +20,10 @@ struct Prerequisites: Sendable {
   /// - Parameters:
   ///   - roles: that may have some without a use for it
   ///   - revokes: what the roles lose in this transaction, or would lose
+  ///   - grants: what would be granted
   static func unused(
     by roles: [String: ManagedRole.Kind], _ run: DatabaseRun, _ agenda: Agenda, revokes: Set<Grant>,
-    in session: PostgresConnection
+    grants: Set<Grant> = [], in session: PostgresConnection
   ) async throws -> Prerequisites {
     var found = Prerequisites()
     // best effort: a role that PostgreSQL cannot have holds nothing
@@ -36,16 +37,20 @@ struct Prerequisites: Sendable {
       roles: grantees, relations: [], schemas: schemas, in: session)
     found.observed = held.ours
     let database = SecurableOID(family: .database, oid: facts.databaseOID)
-    let (needed, places, remembered) = try await run.metadata.read { metadata in
+    let (needed, places, remembered, ways) = try await run.metadata.read { metadata in
       let places = try await metadata.places(in: run.database, at: [])
       return (
         run.isLeftForGood ? [:] : try await metadata.desiredSchemas(database: run.database, roles: names), places,
         try await metadata.managedGrants(
-          of: run.connection.id, roles: Array(names), on: places.prerequisiteIDs)
+          of: run.connection.id, roles: Array(names), on: places.prerequisiteIDs),
+        run.isLeftForGood ? WaysIn() : try await metadata.waysIn(to: run.database)
       )
     }
+    let carried = try await carried(held.ours, roles, ways, beside: grants, in: session)
     let given = Set(remembered.grants.compactMap(places.grant))
     func isNeeded(_ grant: Grant) -> Bool {
+      if carried.contains(grant) { return false }
+      if ways.grants.contains(grant) { return true }
       guard let schemas = needed[grant.grantee.value] else { return false }
       return grant.securable == database || schemas.contains(grant.securable.oid)
     }
@@ -53,13 +58,46 @@ struct Prerequisites: Sendable {
       (grant.privilege == .usage || grant.privilege == .connect) && !isNeeded(grant)
         && (roles[grant.grantee.value] == .audience || given.contains(grant))
     }
-    let used = try await uses(of: idle, database, roles, agenda, without: revokes, in: session)
-    found.revokes = idle.filter { !used.contains(Place(role: $0.grantee.value, securable: $0.securable)) }
+    let used = try await uses(
+      of: idle.subtracting(carried), database, roles, agenda, without: revokes, in: session)
+    found.revokes = idle.filter {
+      carried.contains($0) || !used.contains(Place(role: $0.grantee.value, securable: $0.securable))
+    }
     let kept = held.ours.subtracting(found.revokes)
     found.forgotten = remembered.grants.filter { grant in
       places.grant(grant).map { !kept.contains($0) && !isNeeded($0) } ?? false
     }
     return found
+  }
+
+  /// Which of these entries of users an audience carries as well: one that holds the same, with all its members, and of
+  /// which the user is a member at this moment.
+  private static func carried(
+    _ held: Set<Grant>, _ roles: [String: ManagedRole.Kind], _ ways: WaysIn, beside granted: Set<Grant>,
+    in session: PostgresConnection
+  ) async throws -> Set<Grant> {
+    let open = ways.open.filter { $0.value.form == .audience }
+    let candidates = held.filter {
+      roles[$0.grantee.value] == .user && open[$0.securable]?.grant.privilege == $0.privilege
+    }
+    guard !candidates.isEmpty else { return [] }
+    let audiences = try await ObservedState.read(
+      roles: Set(open.values.map(\.role)), relations: [],
+      schemas: Set(open.keys.filter { $0.family == .schema }.map(\.oid)), in: session)
+    let rows = try await session.query(
+      """
+      select u.rolname as member, r.rolname as role
+      from pg_roles u cross join pg_roles r
+      where u.rolname = any ($1) and r.rolname = any ($2) and pg_has_role(u.oid, r.oid, 'USAGE')
+      """, [.textArray(Set(candidates.map(\.grantee.value)).sorted()), .textArray(open.values.map(\.role.value))]
+    ).rows
+    var members: [String: Set<String>] = [:]
+    for row in rows { members[try row.text("role"), default: []].insert(try row.text("member")) }
+    return candidates.filter { entry in
+      guard let way = open[entry.securable] else { return false }
+      return (audiences.ours.contains(way.grant) || granted.contains(way.grant))
+        && members[way.role.value]?.contains(entry.grantee.value) == true
+    }
   }
 
   /// Which of these are used by an entry that stays. What others gave counts where they share the role with us: not for

@@ -12,6 +12,8 @@ package struct ResidualAccess: Sendable, Hashable, Encodable {
   package let route: String
   /// The view, parent, partition or function, as SQL names it.
   package let object: String?
+  /// The view, parent or partition, by OID.
+  let relation: UInt32?
   /// The role whose privileges it takes, where that is another than the user's; PUBLIC for everybody's.
   package let via: String?
   /// How they are the user's: `inherit`, `set` (after SET ROLE), `admin` (after a GRANT to itself, which it may make).
@@ -78,6 +80,7 @@ package struct ResidualAccess: Sendable, Hashable, Encodable {
     securable = securables[UInt32(truncatingIfNeeded: try row.int("oid"))] ?? 0
     route = try row.text("route")
     object = try row.optionalText("object")
+    relation = try row.optionalInt("relation").map { UInt32(truncatingIfNeeded: $0) }
     via = try row.optionalText("via")
     how = try row.optionalText("how")
     memberOf = try row.optionalText("member_of")
@@ -90,6 +93,7 @@ package struct ResidualAccess: Sendable, Hashable, Encodable {
 
   private init(_ other: ResidualAccess, privileges: String) {
     (role, securable, route, object) = (other.role, other.securable, other.route, other.object)
+    relation = other.relation
     (via, how, memberOf, grantor) = (other.via, other.how, other.memberOf, other.grantor)
     (columns, isEffective, isCertain) = (other.columns, other.isEffective, other.isCertain)
     self.privileges = privileges
@@ -101,5 +105,37 @@ package struct ResidualAccess: Sendable, Hashable, Encodable {
     if route == "function", desired.contains(Privilege.select.keyword) { return nil }
     let surplus = privileges.components(separatedBy: ", ").filter { !desired.contains($0) }
     return surplus.isEmpty ? nil : ResidualAccess(self, privileges: surplus.joined(separator: ", "))
+  }
+}
+
+extension MetadataSession {
+  /// These routes without what the roles themselves should have on views, parents and partitions: that it gives the rows
+  /// of another data source too is for whoever opened them to know.
+  func apartFromDesired(_ routes: [ResidualAccess], in database: Int64) async throws -> [ResidualAccess] {
+    let own = routes.filter { $0.via == nil && $0.relation != nil }
+    guard !own.isEmpty else { return routes }
+    let rows = try await connection.query(
+      """
+      select distinct role, oid, kind, access from desired_access
+      where database_id = $1 and oid = any ($2) and role_kind = 'user' and role = any ($3)
+      """,
+      [
+        .int8(database), .int8Array(Set(own.compactMap(\.relation)).map(Int64.init)),
+        .textArray(Array(Set(own.map(\.role)))),
+      ]
+    ).rows
+    var desired: [RoleHoldings.Holder: Set<String>] = [:]
+    for row in rows {
+      guard let kind = SecurableKind(rawValue: try row.text("kind")),
+        let access = AccessLevel(rawValue: try row.text("access"))
+      else { continue }
+      let holder = RoleHoldings.Holder(
+        role: try row.text("role"), relation: UInt32(truncatingIfNeeded: try row.int("oid")))
+      desired[holder, default: []].formUnion(access.privileges(on: kind).map(\.keyword))
+    }
+    return routes.compactMap { route in
+      guard let relation = route.relation, route.via == nil else { return route }
+      return route.without(desired[RoleHoldings.Holder(role: route.role, relation: relation)] ?? [])
+    }
   }
 }

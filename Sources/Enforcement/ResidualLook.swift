@@ -18,7 +18,9 @@ struct ResidualLook: Sendable {
   init(of count: Int, among all: Int) { note(count, of: all) }
 
   private mutating func note(_ count: Int, of all: Int) {
-    if count < all { gaps.append("residual access was looked for on \(count) of \(all) data sources") }
+    guard count < all else { return }
+    gaps.append("residual access was looked for on \(count) of \(all) data sources")
+    ReachedLimit.residualPairs.count()
   }
 
   /// What to look for.
@@ -60,6 +62,7 @@ struct ResidualLook: Sendable {
         pairs.map { ($0.key.role, $0.value.securable, $0.key.place.oid) }, apartFrom: audiences, in: session)
       if found.count == ResidualAccess.maximumRoutes {
         gaps.append("there may be more ways of residual access than the \(found.count) that were read")
+        ReachedLimit.residualRoutes.count()
       }
       let desired = Dictionary(pairs.map { (Holder($0.key.role, $0.value.securable), $0.value.desired) }) { $1 }
       routes += found.compactMap { $0.without(desired[Holder($0.role, $0.securable)] ?? []) }
@@ -67,6 +70,8 @@ struct ResidualLook: Sendable {
       gaps.append("residual access is not known: \(error.message)")
     }
   }
+
+  mutating func keep(_ routes: [ResidualAccess]) { self.routes = routes }
 
   private struct Holder: Hashable {
     let role: String
@@ -102,14 +107,24 @@ extension DatabaseRun {
     var look = ResidualLook()
     guard jobs.contains(where: { $0.kind == .revoke }) else { return look }
     try await look.ask(progress.residualQuestion, apartFrom: progress.audiences, in: session)
+    try await leaveOutDesired(&look)
     try await record(look, job: jobs.first { $0.kind == .revoke }?.id)
     return look
   }
 
+  /// What Sluice itself gives on another relation is told as little where a role has it as where an audience has it.
+  func leaveOutDesired(_ look: inout ResidualLook) async throws {
+    let routes = look.routes
+    look.keep(try await metadata.read { try await $0.apartFromDesired(routes, in: database) })
+  }
+
   func record(_ look: ResidualLook, job: Int64?) async throws {
-    let found = Dictionary(grouping: look.routes) { Extent.Pair(role: $0.role, securable: $0.securable) }
-      .sorted { ($0.key.role, $0.key.securable) < ($1.key.role, $1.key.securable) }.prefix(Self.auditedPairs)
+    let all = Dictionary(grouping: look.routes) { Extent.Pair(role: $0.role, securable: $0.securable) }
+    let found = all.sorted { ($0.key.role, $0.key.securable) < ($1.key.role, $1.key.securable) }
+      .prefix(Self.auditedPairs)
     guard !found.isEmpty else { return }
+    if all.count > Self.auditedPairs { ReachedLimit.auditedPairs.count() }
+    if found.contains(where: { $0.value.count > Self.auditedRoutes }) { ReachedLimit.auditedRoutes.count() }
     try await metadata.transaction { metadata in
       let names = try await metadata.scopeNames(of: found.map { .relation($0.key.securable) })
       let users = try await metadata.users(of: connection.id, roles: Set(found.map(\.key.role)))

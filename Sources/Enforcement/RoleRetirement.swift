@@ -45,6 +45,14 @@ extension RolesRun {
     }
   }
 
+  /// What drops roles that nothing refers to any more.
+  static func statements(dropping roles: [String]) throws -> [String] {
+    let roles = try roles.map { try RoleName($0) }.sorted()
+    return try stride(from: 0, to: roles.count, by: together).map { start in
+      try GrantStatements.dropRoles(Array(roles[start..<min(start + together, roles.count)]))
+    }
+  }
+
   /// Many at once, and halves where that fails, until the one that cannot be dropped stands alone.
   private func drop(
     _ roles: ArraySlice<RoleName>, _ outcome: inout RolesOutcome, in session: PostgresConnection

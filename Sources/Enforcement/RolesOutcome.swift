@@ -12,19 +12,20 @@ struct RolesOutcome: Sendable {
   var statements: [String] = []
   var dropped: [String] = []
   /// Roles that could not be dropped, with the reason.
-  private(set) var leftovers: [String] = []
-  private(set) var notes: [String] = []
+  private var kept: [(role: String, text: String)] = []
+  /// What is to be said of roles that were made.
+  private var notes: [RoleName: String] = [:]
   private(set) var roleFailures: [RoleName: Failure] = [:]
   /// Memberships that should not be there and are not ours to take away.
   private var residual: [Membership]
   /// What was read back of the memberships that were made.
   private var verified: [Membership] = []
-  private var added = 0
-  private var removed = 0
+  private var added = MembershipCount()
+  private var removed = MembershipCount()
 
   private static let auditedBytes = 8192
-  /// At most this many memberships are listed with a job; the others are counted.
-  private static let listedMemberships = 100
+  /// At most this many memberships, roles and notes are listed with a job; of the first two the others are counted.
+  private static let listed = 100
 
   init(asOf: Timestamp, names: JobRoles = JobRoles(), memberships: RolesRun.Memberships = .init()) {
     self.asOf = asOf
@@ -39,17 +40,21 @@ struct RolesOutcome: Sendable {
   }
 
   mutating func note(_ made: TargetRoles.Outcome) {
-    notes += made.notes
+    notes.merge(made.notes) { $1 }
     statements += made.statements
     roleFailures.merge(made.failures) { $1 }
   }
 
-  mutating func keep(_ role: RoleName, _ reason: String) { leftovers.append("role \"\(role)\" is kept: \(reason)") }
+  mutating func keep(_ role: RoleName, _ reason: String) {
+    kept.append((role.value, "role \"\(role)\" is kept: \(reason)"))
+  }
+
+  var leftovers: [String] { kept.map(\.text) }
 
   /// Adds what was dropped in a transaction of its own, and is recorded.
   mutating func note(_ drops: RolesOutcome) {
     dropped += drops.dropped
-    leftovers += drops.leftovers
+    kept += drops.kept
   }
 
   mutating func note(_ application: MembershipApplication) {
@@ -72,7 +77,7 @@ struct RolesOutcome: Sendable {
     let missing = Set(left.grants.flatMap(\.pairs))
     for pair in diff.grants.flatMap(\.pairs) {
       guard missing.contains(pair) else {
-        added += 1
+        added.add(pair)
         continue
       }
       let isThere = after.contains { $0.isOurs && $0.role == pair.role && $0.member == pair.member }
@@ -95,16 +100,18 @@ struct RolesOutcome: Sendable {
             .permanent, "role \(pair.member) is still a member of \(pair.role) after the REVOKE",
             remedy: "another grantor made it a member: have that grantor revoke it"))
       } else if memberships.desired[pair.role]?.contains(pair.member) != true {
-        removed += 1
+        removed.add(pair)
       }
     }
     let granted = Set(diff.grants.flatMap(\.pairs))
     verified = after.filter { $0.isOurs && granted.contains(.init(role: $0.role, member: $0.member)) }
   }
 
-  /// Who is to be a member no more of some audience.
+  /// Who is to be a member no more of some audience of data sources.
   func leavers(_ diff: MembershipDiff) -> [String] {
-    let left = diff.revokes.flatMap(\.pairs).filter { memberships.desired[$0.role]?.contains($0.member) != true }
+    let left = diff.revokes.flatMap(\.pairs).filter {
+      !memberships.waysIn.contains($0.role) && memberships.desired[$0.role]?.contains($0.member) != true
+    }
     return Set(left.map(\.member.value)).sorted()
   }
 
@@ -134,6 +141,13 @@ struct RolesOutcome: Sendable {
     return audience.value == role || member == role
   }
 
+  /// Jobs that are about one role are about no other.
+  private func concerns(_ job: ClaimedJob, _ role: String) -> Bool { names.role(of: job).map { $0 == role } ?? true }
+
+  private func isMember(_ role: RoleName, of audience: String?) -> Bool {
+    memberships.desired.contains { $0.key.value == audience && $0.value.contains(role) }
+  }
+
   private func failures(of job: ClaimedJob) -> [Failure] {
     let invalid = memberships.invalid.sorted { $0.key < $1.key }.flatMap { audience, members in
       members.sorted { $0.key < $1.key }.filter { concerns(job, audience, $0.key) }.map {
@@ -153,25 +167,29 @@ struct RolesOutcome: Sendable {
     var verified: Int?
     var verified_members: [MembershipText]?
     var dropped_roles: [String]?
+    var dropped_roles_unlisted: Int?
     var leftovers: [String]?
+    var leftovers_unlisted: Int?
     var notes: [String]?
     var residual_access: [MembershipText]?
     var residual_access_unlisted: Int?
   }
 
   private func summary(of job: ClaimedJob) -> Summary {
-    func listed(_ memberships: [Membership]) -> [MembershipText]? {
-      memberships.isEmpty ? nil : memberships.prefix(Self.listedMemberships).map(MembershipText.init)
-    }
+    func listed<Element>(_ all: [Element]) -> [Element]? { all.isEmpty ? nil : Array(all.prefix(Self.listed)) }
+    func unlisted<Element>(_ all: [Element]) -> Int? { all.count > Self.listed ? all.count - Self.listed : nil }
+    let role = names.role(of: job)
     let residual = residual.filter { concerns(job, $0.role, $0.member.value) }
     let verified = verified.filter { concerns(job, $0.role, $0.member.value) }
+    let dropped = dropped.filter { concerns(job, $0) }
+    let leftovers = kept.filter { concerns(job, $0.role) }.map(\.text)
+    let notes = notes.filter { concerns(job, $0.key.value) || isMember($0.key, of: role) }.map(\.value).sorted()
     return Summary(
-      members_added: added, members_removed: removed, verified: verified.isEmpty ? nil : verified.count,
-      verified_members: listed(verified), dropped_roles: dropped.isEmpty ? nil : dropped,
-      leftovers: leftovers.isEmpty ? nil : leftovers, notes: notes.isEmpty ? nil : notes,
-      residual_access: listed(residual),
-      residual_access_unlisted: residual.count > Self.listedMemberships
-        ? residual.count - Self.listedMemberships : nil)
+      members_added: added[role], members_removed: removed[role], verified: verified.isEmpty ? nil : verified.count,
+      verified_members: listed(verified)?.map(MembershipText.init), dropped_roles: listed(dropped),
+      dropped_roles_unlisted: unlisted(dropped), leftovers: listed(leftovers), leftovers_unlisted: unlisted(leftovers),
+      notes: listed(notes), residual_access: listed(residual)?.map(MembershipText.init),
+      residual_access_unlisted: unlisted(residual))
   }
 
   func result(of job: ClaimedJob) -> JobResult {
@@ -188,6 +206,20 @@ struct RolesOutcome: Sendable {
     return JobResult(
       id: job.id, outcome: .discarded, error: failure.message, remedy: failure.remedy, result: summary)
   }
+}
+
+/// How many memberships: all of them, and those that a role has or gives.
+private struct MembershipCount: Sendable {
+  private var all = 0
+  private var byRole: [String: Int] = [:]
+
+  mutating func add(_ pair: MembershipChange.Pair) {
+    all += 1
+    for role in [pair.role, pair.member] { byRole[role.value, default: 0] += 1 }
+  }
+
+  /// - Parameter role: nil for all
+  subscript(_ role: String?) -> Int { role.map { byRole[$0] ?? 0 } ?? all }
 }
 
 /// A membership in the result of a job, with the words of residual access.

@@ -81,6 +81,8 @@ struct RolesRun: Sendable {
     var grantees: [String] = []
     var desired: [RoleName: Set<RoleName>] = [:]
     var observed: [Membership] = []
+    /// Audiences that carry no more than USAGE of a schema or CONNECT to a database.
+    var waysIn: Set<RoleName> = []
     /// Members whose names PostgreSQL cannot take, by audience, with the reason.
     var invalid: [RoleName: [String: String]] = [:]
 
@@ -151,21 +153,27 @@ struct RolesRun: Sendable {
 
   /// Reads the memberships that jobs are about; nil names every audience of the connection (a plan, leaving).
   func read(_ jobs: [ClaimedJob]?, in session: PostgresConnection) async throws -> Memberships {
-    let ids = jobs?.filter { $0.scope.subject == .audience }.compactMap(\.scope.audience)
-    let grantees = jobs?.filter { $0.scope.subject == .grantee }.compactMap(\.scope.role) ?? []
-    let isEverything = jobs?.contains { [.everything, .leave, .sweep].contains($0.scope.subject) } ?? true
+    try await read(
+      audiences: jobs?.filter { $0.scope.subject == .audience }.compactMap(\.scope.audience) ?? [],
+      grantees: jobs?.filter { $0.scope.subject == .grantee }.compactMap(\.scope.role) ?? [],
+      everything: jobs?.contains { [.everything, .leave, .sweep].contains($0.scope.subject) } ?? true, in: session)
+  }
+
+  /// Reads the memberships in these audiences, or all, and those of the grantees in any.
+  func read(
+    audiences: [Int64] = [], grantees: [String], everything: Bool = false, in session: PostgresConnection
+  ) async throws -> Memberships {
     let rows = try await metadata.read { metadata in
       try await metadata.connection.query(
         statement(PackageResources.desired_members_sql),
-        [
-          .int8(connection.id), .int8Array(ids ?? []), .textArray(grantees), .bool(isEverything),
-        ]
+        [.int8(connection.id), .int8Array(audiences), .textArray(grantees), .bool(everything)]
       ).rows
     }
     var memberships = Memberships(grantees: grantees)
     for row in rows {
       let audience = try RoleName(try row.text("role"))
       if try row.bool("is_whole") { memberships.whole.insert(audience) }
+      if try row.bool("is_way_in") { memberships.waysIn.insert(audience) }
       memberships.desired[audience] = []
       // Of a connection that is being deleted nothing is desired, also where that is only tried (a dry run).
       let members = connection.state == .deleting ? [] : try row.textArray("members")

@@ -17,7 +17,9 @@ struct SessionEnding: Sendable {
 
   /// How long it is waited for sessions that were told to end; each rolls back first.
   private static let patience: Duration = .seconds(2)
-  private static let poll: Duration = .milliseconds(20)
+  private static let look: Duration = .milliseconds(20)
+  /// How often a job that ends sessions asks whether everything else has been taken from the role.
+  static let poll: Duration = .milliseconds(500)
 
   func end(_ roles: Set<String>) async throws -> [String: Outcome] {
     var outcomes: [String: Outcome] = [:]
@@ -76,7 +78,7 @@ struct SessionEnding: Sendable {
       if rows.isEmpty { return }
       guard limit.hasPassed else {
         // no event: the server tells nobody that another session has ended
-        try await Task.sleep(for: Self.poll)
+        try await Task.sleep(for: Self.look)
         continue
       }
       for row in rows {
@@ -90,26 +92,44 @@ struct SessionEnding: Sendable {
 }
 
 extension DatabaseRun {
-  /// Ends the sessions of the roles of jobs that wish it, once what was revoked is committed.
+  /// Ends the sessions of the roles of jobs that wish it, once what was revoked is committed: here, and in the roles
+  /// lane, or whoever connects in between would go on to read.
   func endSessions(
-    _ jobs: [ClaimedJob], _ progress: DatabaseProgress, in session: PostgresConnection
-  ) async throws -> [String: SessionEnding.Outcome] {
-    let wishes = jobs.filter { $0.kind == .revoke && $0.scope.endsSessions == true }
-    let roles = Set(wishes.compactMap { progress.role(of: $0) })
-    guard !roles.isEmpty else { return [:] }
-    let outcomes = try await SessionEnding(session: session).end(roles)
-    let told = outcomes.sorted { $0.key < $1.key }
-    guard !told.isEmpty else { return [:] }
+    _ jobs: [ClaimedJob], _ progress: inout DatabaseProgress, in session: PostgresConnection
+  ) async throws {
+    let wishes = Dictionary(jobs.compactMap { job in progress.endedRole(of: job).map { ($0, job.id) } }) { first, _ in
+      first
+    }
+    progress.losing = try await losing(Set(wishes.keys), in: session)
+    let roles = Set(wishes.keys).subtracting(progress.losing)
+    guard !roles.isEmpty else { return }
+    progress.sessions = try await SessionEnding(session: session).end(roles)
+    let told = progress.sessions.sorted { $0.key < $1.key }
+    guard !told.isEmpty else { return }
     try await metadata.transaction { metadata in
       let users = try await metadata.users(of: connection.id, roles: Set(told.map(\.key)))
       try await metadata.audit(
         told.map { role, outcome in
           AuditEntry(
             actor: worker, action: "end sessions", connection: connection.name, identity: users[role],
-            job: wishes.first { progress.role(of: $0) == role }?.id,
+            job: wishes[role],
             detail: ["role": role, "ended": "\(outcome.ended)", "left": outcome.left.joined(separator: "\n")])
         })
     }
-    return outcomes
+  }
+
+  /// Those of the roles that are members of an audience still which a job in the roles lane takes them out of. What no
+  /// job takes away is not waited for.
+  private func losing(_ roles: Set<String>, in session: PostgresConnection) async throws -> Set<String> {
+    guard !roles.isEmpty else { return [] }
+    let (lane, began) = try await metadata.read { (try await $0.lane(.roles, of: connection.id), try await $0.now()) }
+    let run = RolesRun(metadata: metadata, connection: connection, worker: worker)
+    let memberships = try await run.read(grantees: roles.sorted(), in: session)
+    let surplus = memberships.diff.revokes.flatMap(\.pairs).filter { pair in
+      roles.contains(pair.member.value) && memberships.desired[pair.role]?.contains(pair.member) != true
+    }
+    guard !surplus.isEmpty else { return [] }
+    let open = try await metadata.read { try await OpenChanges.read(of: lane, since: began, $0) }
+    return Set(surplus.filter(open.explain).map(\.member.value))
   }
 }

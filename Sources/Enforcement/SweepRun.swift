@@ -133,7 +133,8 @@ struct SweepRun: Sendable {
   ) async throws -> JobResult {
     var result = comparison.result ?? JobResult(id: job.id, outcome: .completed)
     Counter(label: MetricName.sweepExamined).increment(by: comparison.drift.examined)
-    Counter(label: MetricName.sweepUnasked).increment(by: comparison.drift.unasked)
+    if comparison.drift.unlisted > 0 { ReachedLimit.driftEntries.count() }
+    if comparison.drift.unasked > 0 { ReachedLimit.foreignPairs.count() }
     var isDecided = true
     if case .retryable = result.outcome { isDecided = false }
     let found = comparison.drift.unexplained

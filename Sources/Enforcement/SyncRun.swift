@@ -73,6 +73,7 @@ struct SyncRun: Sendable {
         return result(job, found, jobs)
       }
     } catch let error as SyncLimits.Exceeded {
+      ReachedLimit.syncRelations.count()
       return JobResult(id: job.id, outcome: .discarded, error: error.description, remedy: error.remedy)
     } catch let error as PostgresError where !isWhole && error.sqlState == .exclusionViolation {
       // The part took a name from something outside it, and only a look at everything tells what that is called now.

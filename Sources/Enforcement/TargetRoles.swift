@@ -12,7 +12,8 @@ struct TargetRoles: Sendable {
   struct Outcome: Sendable {
     var made: Set<String> = []
     var failures: [RoleName: Failure] = [:]
-    var notes: [String] = []
+    /// What is to be said of roles that were made.
+    var notes: [RoleName: String] = [:]
     var statements: [String] = []
     /// Those of the missing roles that the policy role administers now.
     fileprivate(set) var administered: Set<RoleName> = []
@@ -20,7 +21,7 @@ struct TargetRoles: Sendable {
     mutating func add(_ other: Outcome) {
       made.formUnion(other.made)
       failures.merge(other.failures) { $1 }
-      notes += other.notes
+      notes.merge(other.notes) { $1 }
       statements += other.statements
       administered.formUnion(other.administered)
     }
@@ -140,7 +141,7 @@ struct TargetRoles: Sendable {
     } catch let error as PostgresError
       where error.sqlState == .invalidParameterValue && kind == .user && way.canCreateForLogin
     {
-      outcome.notes.append("role \"\(role)\" cannot log in with OAuth: the workspace knows no such identity")
+      outcome.notes[role] = "role \"\(role)\" cannot log in with OAuth: the workspace knows no such identity"
       try await make(role, try way.statements(making: role, kind, forLogin: false), &outcome)
     }
   }

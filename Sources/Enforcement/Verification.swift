@@ -20,9 +20,11 @@ struct Verification: Sendable {
     for statement in done {
       let grants = statement.rectangle.grants
       let wrong = grants.filter { after.ours.contains($0) != (statement.verb == .grant) }
-      if !wrong.isEmpty, statement.warnings.isEmpty { unexplained.formUnion(wrong) }
-      // The server warns once for each securable: one warning too many, and nobody knows which it is about.
-      let isAccounted = statement.warnings.count <= Set(wrong.map(\.securable)).count
+      // The server warns once for each securable. What is wrong without a warning is not explained by that of another,
+      // and of one too many nobody knows what it is about.
+      let securables = Set(wrong.map(\.securable)).count
+      if securables > statement.warnings.count { unexplained.formUnion(wrong) }
+      let isAccounted = statement.warnings.count <= securables
       for grant in isAccounted ? wrong : grants { failures[grant] = Self.failure(statement, grant, names) }
       for grant in grants where failures[grant] == nil {
         if statement.verb == .grant { present[grant] = after.grantors[grant] } else { absent.insert(grant) }

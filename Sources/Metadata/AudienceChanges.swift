@@ -30,6 +30,11 @@ package struct AudienceChanges: Sendable, Equatable {
   /// How many users, places and tables.
   package var count: Int { users.count + places.count + tables.count }
 
+  /// Whether anything was taken away.
+  package var isLoss: Bool {
+    users.values.contains(true) || places.values.contains(true) || tables.values.contains(true)
+  }
+
   mutating func note(_ place: Place, isLoss: Bool) { places[place] = places[place, default: false] || isLoss }
 }
 

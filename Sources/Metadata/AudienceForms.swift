@@ -62,7 +62,10 @@ extension MetadataSession {
   /// The data sources that have audiences for their subscriptions.
   package func subscribedAudiences(of connectionID: Int64) async throws -> [Int64] {
     try await connection.query(
-      "select securable_id from audience where connection_id = $1 and securable_id is not null", [.int8(connectionID)]
+      """
+      select a.securable_id from audience a join securable s on s.id = a.securable_id
+      where a.connection_id = $1 and s.kind not in ('schema', 'database')
+      """, [.int8(connectionID)]
     ).rows.map { try $0.int("securable_id") }
   }
 

@@ -17,7 +17,25 @@ extension MetadataSession {
     let form: AccessForm?
   }
 
-  /// Brings the forms of these data sources' subscriptions to their numbers, after a change of subscriptions.
+  /// Brings the forms of these data sources' subscriptions to their numbers, after a change of all of them, and those of
+  /// the prerequisites in their schemas and databases.
+  ///
+  /// - Parameters:
+  ///   - added: those of them that have new subscriptions
+  ///   - isLoss: whether somebody lost a subscription; such work goes first
+  /// - Returns: the jobs that the change needs beside those in the data sources' databases, not submitted yet
+  /// - Throws: `refused` if an added subscription is one too many to be granted directly, or its user one too many to
+  ///   hold USAGE or CONNECT directly, and the role budget has no room
+  package func placeSubscriptions(
+    on securables: [Int64], added: Set<Int64> = [], isLoss: Bool, parent: Int64? = nil
+  ) async throws -> [JobRequest] {
+    try await placeTables(on: securables, added: added, isLoss: isLoss, parent: parent)
+      + placePrerequisites(
+        in: placesAround(securables), added: Set(placesAround(Array(added))), isCountingAll: isLoss, isLoss: isLoss,
+        parent: parent)
+  }
+
+  /// Brings the forms of these data sources' subscriptions to their numbers.
   ///
   /// - Parameters:
   ///   - changed: those of them whose subscriptions have changed; nil for all of them
@@ -25,16 +43,13 @@ extension MetadataSession {
   ///   - isLoss: whether somebody lost a subscription; such work goes first
   /// - Returns: the jobs that the change needs beside those in the data sources' databases, not submitted yet
   /// - Throws: `refused` if an added subscription is one too many to be granted directly, and the role budget has no room
-  package func placeSubscriptions(
+  package func placeTables(
     on securables: [Int64], changed: Set<Int64>? = nil, added: Set<Int64> = [], isLoss: Bool, parent: Int64? = nil
   ) async throws -> [JobRequest] {
     let concerned = Set(try await places(of: securables).map(\.connection)).sorted()
     if concerned.isEmpty { return [] }
     // Two that each see only their own new subscribers would both leave them direct.
-    for id in concerned {
-      _ = try await connection.query(
-        "select pg_advisory_xact_lock(hashtextextended('subscribed ' || $1::bigint, 0))", [.int8(id)])
-    }
+    for id in concerned { try await lockForms(of: id) }
     let all = try await places(of: securables)
     var requests: [JobRequest] = []
     for (connection, places) in Dictionary(grouping: all, by: \.connection).sorted(by: { $0.key < $1.key }) {
@@ -67,23 +82,52 @@ extension MetadataSession {
         }
       }
     }
-    joined += try await promote(promoted, on: connectionID)
-    _ = try await connection.query(
-      "update audience set form = 'direct' where id = any ($1)", [.int8Array(demoted.compactMap(\.audience))])
-    return try await jobs(joined: joined, demoted, on: connectionID, isLoss: isLoss, parent)
+    if !demoted.isEmpty {
+      let crowded = try await crowdedTables(
+        Dictionary(demoted.map { ($0.securable, $0.subscribers) }, uniquingKeysWith: +))
+      joined += demoted.filter { crowded.contains($0.securable) }.compactMap(\.audience)
+      demoted.removeAll { crowded.contains($0.securable) }
+    }
+    joined += try await promote(
+      promoted.map { ($0.securable, $0.access, "subscribed \($0.access.rawValue) \($0.securable)") }, on: connectionID)
+    try await demote(demoted.compactMap(\.audience))
+    return try await jobs(
+      joined: joined, demoted: demoted.map { ($0.securable, $0.database) }, on: connectionID, isLoss: isLoss, parent)
   }
 
   private func noRoom(on connectionID: Int64, _ subscribers: Int) async throws -> MetadataError {
+    try await noRoom(on: connectionID, "a data source", "would have \(subscribers) subscribers by hand")
+  }
+}
+
+// What data sources have in common with schemas and databases.
+extension MetadataSession {
+  /// Held until the transaction ends: two that each see only their own new subscribers would both leave them direct.
+  func lockForms(of connectionID: Int64) async throws {
+    _ = try await connection.query(
+      "select pg_advisory_xact_lock(hashtextextended('subscribed ' || $1::bigint, 0))", [.int8(connectionID)])
+  }
+
+  func noRoom(on connectionID: Int64, _ what: String, _ finding: String) async throws -> MetadataError {
     let target = try await connection(id: connectionID)
     return MetadataError(
       .refused,
-      "a data source of \(target.name) would have \(subscribers) subscribers by hand: more than "
+      "\(what) of \(target.name) \(finding): more than "
         + "\(FormLimits.mostDirectGrantees) need an audience, for which its role budget of \(target.roleBudget) has no "
         + "room; raise it: sluice connection update \(target.name) --role-budget N")
   }
 
-  private func jobs(
-    joined: [Int64], _ demoted: [Place], on connectionID: Int64, isLoss: Bool, _ parent: Int64?
+  func demote(_ audiences: [Int64]) async throws {
+    guard !audiences.isEmpty else { return }
+    _ = try await connection.query("update audience set form = 'direct' where id = any ($1)", [.int8Array(audiences)])
+  }
+
+  /// - Parameters:
+  ///   - joined: audiences whose members may have changed
+  ///   - demoted: securables that have no audience any more
+  func jobs(
+    joined: [Int64], demoted: [(securable: Int64, database: Int64)], on connectionID: Int64, isLoss: Bool,
+    _ parent: Int64?
   ) async throws -> [JobRequest] {
     var requests: [JobRequest] = []
     if !joined.isEmpty {
@@ -103,14 +147,17 @@ extension MetadataSession {
     return requests
   }
 
-  private func promote(_ places: [Place], on connectionID: Int64) async throws -> [Int64] {
+  /// Gives securables audiences, and says which.
+  func promote(
+    _ places: [(securable: Int64, access: AccessLevel, key: String)], on connectionID: Int64
+  ) async throws -> [Int64] {
     guard !places.isEmpty else { return [] }
-    let keys = places.map { (key: "subscribed \($0.access.rawValue) \($0.securable)", access: $0.access) }
     let rows = try await connection.query(
       statement(PackageResources.promote_subscriptions_sql),
       [
         .int8(connectionID), .int8Array(places.map(\.securable)), .textArray(places.map(\.access.rawValue)),
-        .textArray(keys.map(\.key)), .textArray(try await roleNames(of: connectionID, keys)),
+        .textArray(places.map(\.key)),
+        .textArray(try await roleNames(of: connectionID, places.map { ($0.key, $0.access) })),
       ]
     ).rows
     return try rows.map { try $0.int("id") }
@@ -118,7 +165,7 @@ extension MetadataSession {
 
   /// How many more audiences subscriptions may have. They come before those of policies, which have to make do with the
   /// rest from the next evaluation on.
-  private func roomForSubscribed(on connectionID: Int64) async throws -> Int {
+  func roomForSubscribed(on connectionID: Int64) async throws -> Int {
     Int(
       try await connection.query(
         """

@@ -38,8 +38,9 @@ package enum MetricName {
   package static let driftStanding = "sluice_drift_standing"
   /// Relations whose access control lists sweeps read.
   package static let sweepExamined = "sluice_sweep_examined_relations_total"
-  /// Pairs of a person and a data source that sweeps had no time to ask for foreign access.
-  package static let sweepUnasked = "sluice_sweep_unasked_pairs_total"
+  /// Times that something was refused, not looked for or not told in full, because there was more of it than a limit lets
+  /// through; dimension `limit`.
+  package static let limitsReached = "sluice_limits_reached_total"
   /// Jobs that a worker takes at once now, so that a batch takes about its batch time.
   package static let batchLimit = "sluice_batch_limit"
   /// Seconds from claim to settlement of a batch.

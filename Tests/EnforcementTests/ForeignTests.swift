@@ -45,7 +45,7 @@ struct ForeignTests {
     var entries: [String] {
       switch self {
       case .everybody: [#"SELECT on "sales"."orders" to PUBLIC (public, granted by "OWNER", 2 users)"#]
-      case .group: [#"SELECT on "sales"."orders" to CY and 1 others (membership, role "TEAM", granted by "OWNER")"#]
+      case .group: [#"SELECT on "sales"."orders" to CY and 1 other (membership, role "TEAM", granted by "OWNER")"#]
       case .become: [#"SELECT on "sales"."orders" to CY (membership, role "TEAM", granted by "OWNER", after SET ROLE)"#]
       case .owner: [#"ALL on "sales"."orders" to CY (ownership, role "CY")"#]
       case .column: [#"SELECT of columns v on "sales"."orders" to CY (grant, granted by "OWNER")"#]

@@ -150,6 +150,49 @@ struct MembershipTests {
   }
 }
 
+/// Before 16 there is one membership, whoever made it, and its grantor may be dropped.
+@Suite(
+  .timeLimit(.minutes(2)),
+  .enabled("from 16 on a grantor cannot be dropped") { try await !TestServer.shared.hasMembershipOptions })
+struct OldMembershipTests {
+  @Test func aMemberWhoseGrantorIsGoneIsTakenOut() async throws {
+    try await Bench.run { bench in
+      let (ana, bo) = try await bench.makePolicy()
+      let audience = try #require(try await bench.audienceRoles().first)
+      let (gone, spy) = ("\(bench.target.prefix)_gone", "\(bench.target.prefix)_spy")
+      try await bench.target.execute(
+        """
+        create role \(spy); create role \(gone); grant \(audience) to \(gone) with admin option;
+        revoke \(audience) from \(ana); set role \(gone); grant \(audience) to \(ana), \(spy); reset role;
+        revoke \(audience) from \(gone); drop role \(gone)
+        """)
+      try await bench.leaveGroup("analysts", ana)
+      let jobs = try await bench.evaluate() + bench.compareEverything()
+      #expect(jobs.allSatisfy { $0.state == .completed }, "\(jobs.compactMap(\.error))")
+      #expect(try await bench.target.isMember(ana, of: audience) == false)
+      #expect(try await bench.target.isMember(spy, of: audience) == false)
+      #expect(try await bench.target.isMember(bo, of: audience))
+    }
+  }
+
+  @Test func aMembershipWhoseGrantorIsGoneKeepsARoleAndIsNamed() async throws {
+    try await Bench.run { bench in
+      let (ana, _) = try await bench.makePolicy()
+      let (gone, group) = ("\(bench.target.prefix)_gone", "\(bench.target.prefix)_group")
+      try await bench.target.execute(
+        """
+        create role \(group); create role \(gone); grant \(group) to \(gone) with admin option;
+        set role \(gone); grant \(group) to \(ana); reset role; drop role \(gone)
+        """)
+      try await bench.leave(.deleting)
+      let last = try #require(try await bench.drain(now: true).last { $0.lane.kind == .roles })
+      let result = last.result ?? ""
+      #expect(result.contains("it is a member of role") && result.contains(group), "\(result)")
+      #expect(try await bench.target.roleExists(ana))
+    }
+  }
+}
+
 extension Bench {
   /// A comparison of everything in each lane that has a target; returns all jobs that ran.
   @discardableResult
@@ -165,6 +208,14 @@ extension Bench {
 }
 
 extension TestTarget {
+  fileprivate func isMember(_ user: String, of role: String) async throws -> Bool {
+    try await rows(
+      """
+      select from pg_auth_members where roleid = $1::text::regrole and member = $2::text::regrole
+      """, [.text(role), .text(user)]
+    ).isEmpty == false
+  }
+
   /// Memberships in a role as `member by grantor: options`, without those of who made it.
   fileprivate func members(of role: String) async throws -> [String] {
     try await rows(

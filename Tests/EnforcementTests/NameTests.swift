@@ -137,6 +137,29 @@ struct NameTests {
     }
   }
 
+  /// How a table is partitioned under its own name: what it was goes on as a partition, which no sync lists.
+  @Test(arguments: [[], ["sales"], ["sales", "orders"]])
+  func aPartitionedTableInAnothersPlaceTakesItsSubscriptionsButNotItsGrants(part: [String]) async throws {
+    try await Bench.run { bench in
+      let ana = try await bench.makeSales()
+      try await bench.subscribe(ana, to: ["sales.orders"], .write)
+      try await bench.drain()
+      try await bench.target.execute(
+        """
+        alter table sales.orders rename to orders_p0; create table sales.orders (id int, v text) partition by list (v);
+        alter table sales.orders attach partition sales.orders_p0 default;
+        grant select, insert, update, delete, truncate on sales.orders to \(bench.target.grantor) with grant option
+        """)
+      if part.isEmpty { try await bench.sync() } else { try await bench.sync(of: part) }
+      let grants = try await bench.target.grants(to: ana)
+      #expect(grants.contains("table sales.orders INSERT"))
+      #expect(grants.filter { $0.contains("orders_p0") || $0.hasPrefix("sequence") } == [])
+      try await bench.revoke(ana, from: ["sales.orders"])
+      try await bench.drain()
+      #expect(try await bench.target.grants(to: ana) == [])
+    }
+  }
+
   @Test func aTableThatTookANameFromOutsideItsSchemaIsFoundByASyncOfTheDatabase() async throws {
     try await Bench.run { bench in
       _ = try await bench.makeSales()

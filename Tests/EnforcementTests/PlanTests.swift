@@ -99,6 +99,54 @@ struct PlanTests {
     }
   }
 
+  @Test func whatNothingNeedsAnyMoreIsDroppedLast() async throws {
+    try await Bench.run { bench in
+      let (ana, bo) = try await bench.makePolicy()
+      try await bench.addGroup("clerks", [ana, bo])
+      try await bench.applyPolicy("clerks-write", "'clerks' in user.groups", schema: "sales", access: .write)
+      try await bench.evaluate()
+      let audiences = try await bench.audienceRoles()
+      #expect(audiences.count == 2)
+      for audience in audiences { #expect(try await bench.target.roleExists(audience)) }
+      try await bench.execute("delete from policy")
+      _ = try await bench.metadata.transaction { try await $0.submitEvaluations(of: [bench.connection.id]) }
+      try await bench.runEvaluations()
+      let plans = try await bench.planner.plan(bench.connection)
+      let last = try #require(plans.last)
+      let names = audiences.map { "\"\($0)\"" }.joined(separator: ", ")
+      #expect(last.database == nil && last.statements == ["DROP ROLE \(names)"], "\(plans.flatMap(\.statements))")
+      let table = try await bench.planner.plan(bench.connection, below: try bench.path("sales", "orders"))
+      #expect(!table.flatMap(\.statements).contains { $0.hasPrefix("DROP") })
+
+      try await bench.runByHand(try plans.map { try $0.script() }.joined())
+      for audience in audiences { #expect(try await bench.target.roleExists(audience) == false) }
+      #expect(try await bench.target.canRead(ana, "sales.orders") == false)
+      #expect(try await bench.planner.plan(bench.connection).isEmpty)
+      let versions = try await bench.target.catalogVersions()
+      #expect(try await bench.drain().allSatisfy { $0.state == .completed })
+      #expect(try await bench.target.catalogVersions() == versions, "the run had nothing left to do")
+      #expect(try await bench.audienceRoles() == [])
+    }
+  }
+
+  /// A run would not drop it either.
+  @Test func whatOthersStillUseIsNotDropped() async throws {
+    try await Bench.run { bench in
+      _ = try await bench.makePolicy()
+      let audience = try #require(try await bench.audienceRoles().first)
+      try await bench.target.execute(
+        "set role \(bench.target.owner); grant insert on sales.orders to \(audience)")
+      try await bench.execute("delete from policy")
+      _ = try await bench.metadata.transaction { try await $0.submitEvaluations(of: [bench.connection.id]) }
+      try await bench.runEvaluations()
+      let plans = try await bench.planner.plan(bench.connection)
+      #expect(!plans.isEmpty && !plans.flatMap(\.statements).contains { $0.hasPrefix("DROP") })
+      try await bench.drain()
+      #expect(try await bench.target.roleExists(audience))
+      #expect(try await bench.planner.plan(bench.connection).isEmpty)
+    }
+  }
+
   @Test func planOfATableOrASchemaIsAboutThatAlone() async throws {
     try await Bench.run { bench in
       let ana = try await bench.makeSales()
@@ -128,7 +176,7 @@ extension Bench {
   }
 
   /// Runs a script with psql as the role that Sluice logs in as.
-  fileprivate func runByHand(_ script: String) async throws {
+  func runByHand(_ script: String) async throws {
     let file = "/tmp/sluice-plan-\(UInt64.random(in: 0 ... .max)).sql"
     try script.write(toFile: file, atomically: true, encoding: .utf8)
     defer { unlink(file) }

@@ -50,7 +50,7 @@ struct ReadingTests {
 
 extension Bench {
   /// What a comparison of everything that a role has, or should have, would read.
-  fileprivate func relationsToCompare(of role: String) async throws -> [String] {
+  func relationsToCompare(of role: String) async throws -> [String] {
     let lane = try #require(
       try await metadata.read { try await $0.lanes(of: self.connection.id) }
         .first { $0.databaseName == target.database })

@@ -57,6 +57,43 @@ struct SessionTests {
     }
   }
 
+  /// Of a table with very many subscribers the roles lane takes the access away, whenever it comes to that: whoever
+  /// connects until then reads, and would read on.
+  @Test func sessionsEndOnceTheMembershipIsGoneToo() async throws {
+    try await Self.withCursor(.made) { bench, ana, session in
+      try await bench.subscribeAll(try await bench.addUsers(201), to: "sales.orders")
+      try await bench.drain()
+      #expect(try await bench.target.grants(to: ana) == [])
+      let jobs = try await Self.revoke(ana, bench)
+      #expect(jobs.count == 2)
+      let results = try await bench.run([jobs[0].id], lane: jobs[0].lane)
+      #expect(try await bench.job(jobs[0].id).state == .scheduled, "\(results)")
+      #expect(try await bench.target.canRead(ana, "sales.orders"))
+      #expect(try await session.query("fetch 1 from c").rows.count == 1)
+      try await bench.run([jobs[1].id], lane: jobs[1].lane)
+      #expect(try await bench.target.canRead(ana, "sales.orders") == false)
+      try await bench.drain(now: true)
+      let job = try await bench.job(jobs[0].id)
+      #expect(job.state == .completed && job.attempt == 1)
+      #expect(job.result?.contains(#""sessions_ended": 1"#) == true, "\(job.result ?? "")")
+      await #expect(throws: PostgresError.self) { try await session.query("fetch 1 from c") }
+    }
+  }
+
+  /// A job that failed takes nothing away.
+  @Test func noSessionWaitsForAMembershipThatNobodyTakesAway() async throws {
+    try await Self.withCursor(.made) { bench, ana, session in
+      try await bench.subscribeAll(try await bench.addUsers(201), to: "sales.orders")
+      try await bench.drain()
+      let jobs = try await Self.revoke(ana, bench)
+      try await bench.execute(
+        "update job set state = 'cancelled', finished_at = now(), open_key = null where id = \(jobs[1].id)")
+      let results = try await bench.run([jobs[0].id], lane: jobs[0].lane)
+      #expect(results.map(\.outcome) == [.completed], "\(results)")
+      await #expect(throws: PostgresError.self) { try await session.query("fetch 1 from c") }
+    }
+  }
+
   @Test func sessionsInOtherDatabasesGoOn() async throws {
     try await Self.withCursor(.made) { bench, ana, _ in
       try await bench.target.execute("grant connect on database \(bench.target.otherDatabase) to \(ana)")
@@ -68,8 +105,9 @@ struct SessionTests {
     }
   }
 
-  private static func revoke(_ user: String, _ bench: Bench) async throws {
-    _ = try await bench.apply([
+  @discardableResult
+  private static func revoke(_ user: String, _ bench: Bench) async throws -> [SubmittedJob] {
+    try await bench.apply([
       SubscriptionRequest(
         kind: .revoke, user: user, path: try bench.path("sales", "orders"), endsSessions: true)
     ])

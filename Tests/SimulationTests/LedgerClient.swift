@@ -138,9 +138,19 @@ extension LedgerClient {
     }
   }
 
-  /// Sweeps are jobs like syncs: nothing of the queue is about them.
-  func connectionsDueForSweep(limit: Int) async throws -> [Connection] { [] }
-  func planSweep(of connection: Int64, skippingThis: Bool) async throws {}
+  func connectionsDueForSweep(limit: Int) async throws -> [Connection] {
+    try await call("due sweeps") {
+      guard let every = ledger.sweepEvery else { return [] }
+      return sorted().filter { $0.state == .active && $0.sweptAt + every <= ledger.world.now }.map(\.connection)
+    }
+  }
+
+  func planSweep(of connection: Int64, skippingThis: Bool) async throws {
+    try await call("plan sweep \(connection)") {
+      ledger.connections[connection]?.sweptAt = ledger.world.now
+      if !skippingThis { ledger.submitSync(of: connection, isSweep: true) }
+    }
+  }
 
   func dueProbes(limit: Int) async throws -> [(connection: Connection, failures: Int)] {
     try await call("due probes") {

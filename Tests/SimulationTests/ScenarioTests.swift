@@ -236,6 +236,29 @@ struct ScenarioTests {
     #expect(world.violations == [])
   }
 
+  /// Neither its periodic syncs nor its sweeps, of which those of an instance that is awake go on.
+  @Test(arguments: [true, false])
+  func nothingPeriodicWakesASleepingInstance(isSweep: Bool) async {
+    let world = await inWorld(12) { world in
+      let cluster = SimulatedCluster(world, lanes: [1: [10, 11], 2: [20]])
+      (cluster.ledger.syncEvery, cluster.ledger.sweepEvery) = isSweep ? (nil, .seconds(20)) : (.seconds(20), nil)
+      for number in [1, 2] as [Int64] { cluster.ledger.connections[number]?.mayIdle = true }
+      guard let (sleeper, other) = cluster.targets[1].flatMap({ one in cluster.targets[2].map { (one, $0) } }) else {
+        return world.violate("there are no targets")
+      }
+      sleeper.isAsleep = true
+      cluster.startScheduler()
+      cluster.startWorker()
+      world.run { world.now > .seconds(200) }
+      if sleeper.wakeUps > 0 || sleeper.commits > 0 { world.violate("it was woken \(sleeper.wakeUps) times") }
+      if other.commits < 8 { world.violate("the other was looked at \(other.commits) times") }
+      // A change wakes it, and then it is looked at as well.
+      cluster.ledger.change(Access(lane: 10, user: 1, table: 1), to: true)
+      cluster.run(atMost: 60, "the change and what is periodic") { sleeper.wakeUps == 1 && sleeper.commits >= 3 }
+    }
+    #expect(world.violations == [])
+  }
+
   /// As many a second as may be drained: the ledger does not grow for ever.
   @Test func pruningKeepsUp() async {
     let world = await inWorld(11) { world in

@@ -64,7 +64,8 @@ final class SimulatedCluster {
       ledger: LedgerClient(ledger: ledger, process: process),
       instanceState: { connection in
         if connection.workspaceURL == SimulatedWork.silentWorkspace { try await process.sleep(for: .seconds(3600)) }
-        return targets[connection.id]?.isStopped == true ? .stopped(detail: "") : .running
+        guard let target = targets[connection.id] else { return nil }
+        return target.isStopped ? .stopped(detail: "") : target.isAsleep ? .idle : .running
       },
       surroundings: process, logger: Self.quiet)
     process.start { try await scheduler.run() }

@@ -13,6 +13,8 @@ final class SimulatedLedger: Service, @unchecked Sendable {
   var connections: [Int64: ConnectionRecord] = [:]
   /// How long after its last periodic sync a connection is due again; nil for never.
   var syncEvery: Int? = .seconds(60)
+  /// The same of its sweep.
+  var sweepEvery: Int?
   private var listeners: [Reply<Set<JobClass>>] = []
   private var leader: SimulatedLedgerSession?
   private var keeper: SimulatedLedgerSession?
@@ -49,12 +51,16 @@ final class SimulatedLedger: Service, @unchecked Sendable {
     var probeAt = 0
     var probeFailures = 0
     var syncedAt = 0
+    var sweptAt = 0
     var workspaceURL: String?
+    /// It sleeps when nobody is connected.
+    var mayIdle = false
 
     var connection: Connection {
       var connection = Connection(name: "c\(number)", kind: .postgres, host: "", database: "", username: "")
       connection.id = number
       (connection.state, connection.workspaceURL) = (state, workspaceURL)
+      if mayIdle { connection.instance = .endpoint("e\(number)") }
       return connection
     }
   }
@@ -84,9 +90,10 @@ final class SimulatedLedger: Service, @unchecked Sendable {
     announce()
   }
 
-  func submitSync(of connection: Int64) {
+  func submitSync(of connection: Int64, isSweep: Bool = false) {
     for lane in connections[connection]?.lanes ?? [] {
-      model.submit(.sync, .bulk, .database(lane), in: place(lane), version: version, now: milliseconds)
+      let scope: JobScope = isSweep ? .sweep : .database(lane)
+      model.submit(.sync, .bulk, scope, in: place(lane), version: version, now: milliseconds)
     }
     announce()
   }

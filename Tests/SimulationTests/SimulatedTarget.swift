@@ -9,6 +9,9 @@ final class SimulatedTarget: Service, @unchecked Sendable {
   typealias Access = SimulatedLedger.Access
   /// The instance was stopped by its owner, and its API says so.
   private(set) var isStopped = false
+  /// Nobody is connected: whoever connects wakes it.
+  var isAsleep = false
+  private(set) var wakeUps = 0
   private(set) var granted: Set<Access> = []
   /// The newest desired state from which a revoke of it was decided.
   private var revoked: [Access: Int] = [:]
@@ -40,6 +43,7 @@ final class SimulatedTarget: Service, @unchecked Sendable {
 
   func connect(lane: Int64) throws(TargetError) -> TargetSession {
     if isStopped { throw TargetError(.stopped, "the instance is stopped", remedy: "start it") }
+    if isAsleep { (isAsleep, wakeUps) = (false, wakeUps + 1) }
     let session = TargetSession(lane: lane)
     sessions[ObjectIdentifier(session)] = session
     return session

@@ -37,6 +37,7 @@ final class Simulation {
     cluster = SimulatedCluster(world, lanes: [1: [10, 11], 2: [20, 21]])
     cluster.redis.mostWaiting = world.draw([5, 1_000_000])
     cluster.redis.mostWaitingOfConnection = world.draw([3, 1_000_000])
+    cluster.ledger.sweepEvery = .seconds(25)
     (cluster.work.failing, cluster.work.hopeless) = (0.05, 0.03)
     cluster.work.time = { _ in world.draw(0...world.draw([0, 0, 0, 300, 300, 3000, 3000, 30_000])) }
   }
@@ -184,7 +185,7 @@ extension Simulation {
     world.note("peace")
     isPeace = true
     world.faults = Faults()
-    (redis.isUp, ledger.isUp, ledger.syncEvery) = (true, true, nil)
+    (redis.isUp, ledger.isUp, ledger.syncEvery, ledger.sweepEvery) = (true, true, nil, nil)
     for target in cluster.targets.values { (target.isUp, _) = (true, target.setStopped(false)) }
     for process in cluster.processes + cancelled { process.goOn() }
     cluster.every(.seconds(20)) { self.retryDeadLetter() }

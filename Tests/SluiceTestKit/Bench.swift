@@ -39,13 +39,13 @@ package final class Bench: Sendable {
   ///   - targetServer: where the target is, if not in the shared server
   ///   - rights: where the manager's right to grant comes from
   ///   - lockTimeout: how long sessions in the target wait for a lock
-  package static func run(
+  package static func run<Value: Sendable>(
     metadataServer: TestServer? = nil, metadataStandby: TestServer? = nil, targetServer: TestServer? = nil,
     rights: TestTarget.Rights = .own, lockTimeout: Duration = .seconds(5),
-    _ body: @Sendable (Bench) async throws -> Void
-  ) async throws {
+    _ body: @Sendable (Bench) async throws -> Value
+  ) async throws -> Value {
     let target = try await TestTarget.make(on: targetServer, rights: rights)
-    let made = try await withMetadata(on: metadataServer, standby: metadataStandby) { metadata in
+    let (value, made) = try await withMetadata(on: metadataServer, standby: metadataStandby) { metadata in
       let key = SealingKey.random()
       var limits = TargetLimits()
       limits.lockTimeout = lockTimeout
@@ -58,13 +58,15 @@ package final class Bench: Sendable {
         try await session.insert(target.connection(), secret: Secret(""), key: key)
       }
       let bench = Bench(metadata, target, targets, key, connection)
-      try await body(bench)
-      return try await metadata.read { session in
+      let value = try await body(bench)
+      let made = try await metadata.read { session in
         try await session.connection.query("select distinct role from managed_role where made").rows
           .map { try $0.text("role") }
       }
+      return (value, made)
     }
     try await target.remove(made: made)
+    return value
   }
 
   package var planner: Planner { Planner(metadata: metadata, targets: targets) }

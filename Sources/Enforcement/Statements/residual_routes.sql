@@ -114,7 +114,8 @@ with recursive pair as materialized (
     ('pg_execute_server_program', '{ALL}', false)
 ), found as (
   select p.member, p.oid, 'superuser' as route, h.actor, h.holder, h.is_admin, null::oid as grantor,
-    '{ALL}'::text[] as privileges, null::text[] as columns, null::text as object, null::oid as schema, true as is_certain
+    '{ALL}'::text[] as privileges, null::text[] as columns, null::text as object, null::oid as rel, null::oid as schema,
+    true as is_certain
   from held h join pg_roles s on s.oid = h.holder and s.rolsuper join pair p on p.member = h.member
   where h.actor = h.holder
   union all
@@ -122,23 +123,24 @@ with recursive pair as materialized (
     case when c.kind <> 'table' then c.kind when i.grantor is null then 'ownership' when i.grantee = 0 then 'public'
       when i.grantee = p.member then 'grant' else 'membership' end,
     h.actor, h.holder, h.is_admin, i.grantor, i.privileges, i.columns,
-    case when c.kind <> 'table' then c.rel::regclass::text end, r.relnamespace, true
+    case when c.kind <> 'table' then c.rel::regclass::text end, case when c.kind <> 'table' then c.rel end,
+    r.relnamespace, true
   from pair p join carrier c on c.oid = p.oid and c.is_route join relation r on r.oid = c.rel
     join item i on i.rel = c.rel join held h on h.member = p.member and h.holder = i.grantee
   union all
-  select p.member, p.oid, 'predefined role', h.actor, h.holder, h.is_admin, null, d.privileges, null, null,
+  select p.member, p.oid, 'predefined role', h.actor, h.holder, h.is_admin, null, d.privileges, null, null, null,
     case when d.is_certain then r.relnamespace end, d.is_certain
   from pair p join relation r on r.oid = p.oid join held h on h.member = p.member
     join pg_roles b on b.oid = h.holder join predefined d on d.name = b.rolname
   union all
   -- Before 16 CREATEROLE gives whoever has it any role but a superuser's.
   select p.member, p.oid, 'createrole', h.actor, h.holder, true, null, '{DELETE,INSERT,SELECT,UPDATE}', null, null,
-    null, true
+    null, null, true
   from pair p join held h on h.member = p.member and h.actor = h.holder join pg_roles b on b.oid = h.holder
   where b.rolcreaterole and current_setting('server_version_num')::int < 160000
   union all
   select p.member, p.oid, 'function', h.actor, h.holder, h.is_admin, c.grantor, '{EXECUTE}', null,
-    c.function::regprocedure::text, c.pronamespace, c.is_certain
+    c.function::regprocedure::text, null, c.pronamespace, c.is_certain
   from pair p join caller c on c.oid = p.oid join held h on h.member = p.member and h.holder = c.grantee
 ), usable as materialized (
   select s.actor, s.schema, has_schema_privilege(s.actor, s.schema, 'USAGE') as is_usable
@@ -173,7 +175,7 @@ select pg_get_userbyid(b.member) as role, b.oid::bigint as oid, b.route, b.objec
       where m.member = b.member and pg_has_role(m.roleid, b.holder, 'MEMBER')
         and m.roleid not in (select oid from audience)) end as member_of,
   pg_get_userbyid(b.grantor) as grantor, array_to_string(b.privileges, ', ') as privileges, b.columns, b.is_effective,
-  b.is_certain
+  b.is_certain, b.rel::bigint as relation
 from (
   select * from best order by not is_effective, not is_certain, member, oid, route, object, holder, grantor limit $4
 ) b

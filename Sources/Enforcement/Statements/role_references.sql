@@ -14,9 +14,9 @@ with mine as (
   where d.refclassid = 'pg_authid'::regclass and d.refobjid in (select oid from mine)
   group by 1
 ), related as (
-  select m.roleid, m.member, g.rolname as grantor, r.rolname as role, u.rolname as name
+  select m.roleid, m.member, pg_get_userbyid(m.grantor) as grantor, r.rolname as role, u.rolname as name
   from pg_auth_members m
-    join pg_roles r on r.oid = m.roleid join pg_roles u on u.oid = m.member join pg_roles g on g.oid = m.grantor
+    join pg_roles r on r.oid = m.roleid join pg_roles u on u.oid = m.member
   where (m.roleid in (select oid from mine) or m.member in (select oid from mine))
     and not (r.rolname = any ($2) and (m.grantor in (select oid from acting) or pg_has_role(m.grantor, 'USAGE')
       or current_setting('server_version_num')::int < 160000))

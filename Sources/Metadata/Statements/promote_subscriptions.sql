@@ -1,4 +1,4 @@
--- Gives the data sources $2 audiences for the subscriptions of connection $1: with the access $3, the key $4, the role $5.
+-- Gives the securables $2 of connection $1 audiences of their own: with the access $3, the key $4, the role $5.
 with promoted as (
   insert into audience (connection_id, key, access, condition, role, policies, form, securable_id)
   select $1, p.key, p.access, '', p.role, '{}', 'joining', p.securable_id

@@ -1,5 +1,7 @@
 -- Brings the relations of database $1 (or of its schema $2, or relation $3 alone) to what was crawled. What is known of a
 -- part is found by index.
+-- A relation in another's place takes over its row. What stood there may be in the target still, as a partition or under a
+-- name that no sync lists, with what was granted on it: it keeps that in a row of its own, which comes as dropped.
 with found as (
   select r.oid, s.id as parent_id, r.name, r.kind, r.owner, r.token
   from crawled_relation r
@@ -33,6 +35,16 @@ with found as (
   where s.id = m.id and (s.name, s.parent_id, s.oid, s.owner, s.kind, s.token)
     is distinct from (m.name, m.parent_id, m.oid, m.owner, m.kind, coalesce(m.token, s.token))
   returning s.id, m.is_recreated, m.known_name <> m.name as is_renamed, m.known_parent <> m.parent_id as is_moved
+), replaced as (
+  insert into securable (connection_id, parent_id, database_id, kind, name, oid, owner, dropped_at)
+  select s.connection_id, s.parent_id, s.database_id, s.kind, s.name, s.oid, s.owner, now()
+  from matched m join securable s on s.id = m.id
+  where m.is_recreated and exists (select from managed_grant g where g.securable_id = m.id)
+  returning id, oid
+), kept as (
+  update managed_grant g set securable_id = r.id
+  from replaced r join known k on k.oid = r.oid
+  where g.securable_id = k.id
 ), added as (
   insert into securable (connection_id, parent_id, database_id, kind, name, oid, owner, token)
   select d.connection_id, f.parent_id, d.id, f.kind, f.name, f.oid, f.owner, f.token
@@ -52,3 +64,4 @@ union all
 select id, case when is_recreated then 'recreated' when is_moved then 'moved' else 'renamed' end from updated
 where is_recreated or is_renamed or is_moved
 union all select id, 'dropped' from dropped
+union all select id, 'dropped' from replaced

@@ -56,7 +56,7 @@ struct WorkerCommand: AsyncParsableCommand {
       configuration: configuration, queue: parts.queue, ledger: parts.metadata,
       handler: LaneRun(
         metadata: parts.metadata, targets: parts.targets, worker: configuration.name, logger: parts.logger,
-        progress: progress),
+        syncLimits: settings.syncLimits, progress: progress),
       logger: parts.logger)
     try await parts.run(worker, progress: worker.progress)
   }

@@ -98,6 +98,9 @@ extension SettingKey {
   static let targetTransactionTime = SettingKey(
     "target_transaction_time", .duration(.milliseconds(10) ... .seconds(30)), default: "250ms",
     "about how long a transaction that grants may take; what is more is done in several")
+  static let syncRelationLimit = SettingKey(
+    "sync_relation_limit", .integer(1000...100_000_000), default: "1000000",
+    "relations of a database beyond which it is not synced at all, rather than in part")
   static let firstProbe = SettingKey(
     "first_probe", .duration(.milliseconds(100) ... .seconds(3600)), default: "1s",
     "when a stopped instance is first asked after; later probes follow after half as long again each")
@@ -115,6 +118,6 @@ extension SettingKey {
     .metadataURL, .redisURL, .redisCertificateFile, .redisKeyFile, .secretKeyFile, .caFile, .logLevel, .logFormat,
     .health, .drainTimeout, .concurrency, .classes, .batchSize, .batchTime, .leaseTTL, .outboxPoll, .queueLimit,
     .queueConnectionLimit, .retryLimit, .targetSessionRest, .targetLockTimeout, .targetStatementTimeout,
-    .targetTransactionTime, .firstProbe, .longestProbe, .jobRetention, .deadRetention,
+    .targetTransactionTime, .syncRelationLimit, .firstProbe, .longestProbe, .jobRetention, .deadRetention,
   ]
 }

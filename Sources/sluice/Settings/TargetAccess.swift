@@ -25,4 +25,11 @@ extension Settings {
     limits.transactionTime = duration(.targetTransactionTime)
     return limits
   }
+
+  /// How much of a target a sync takes on.
+  var syncLimits: SyncLimits {
+    var limits = SyncLimits()
+    limits.mostRelations = integer(.syncRelationLimit)
+    return limits
+  }
 }

@@ -2,33 +2,37 @@ import Governance
 import Metadata
 import Postgres
 import SluiceTestKit
-import Testing
 
 /// What must hold when everything has settled.
 extension PropertyWorld {
-  func check(_ foreign: Set<String>) async throws {
+  /// What does not hold, in words.
+  func faults(_ foreign: Set<String>) async throws -> [String] {
+    var faults: [String] = []
+    func expect(_ holds: Bool, _ text: @autoclosure () -> String) { if !holds { faults.append(text()) } }
     let (tree, places) = (try await tree(), try await places())
-    #expect(tree.mapValues(\.place) == places, "the tree; \(story)")
+    expect(tree.mapValues(\.place) == places, "the tree is \(tree.mapValues(\.place)), the target \(places)")
     let (desired, observed) = (try await desired(tree), try await observed())
-    for pair in Set(desired.keys).union(observed.keys) where desired[pair] != observed[pair] {
-      let place = places[pair.table].map { "\($0)" } ?? "\(pair.table)"
-      Issue.record(
+    for pair in Set(desired.keys).union(observed.keys) {
+      expect(
+        desired[pair] == observed[pair],
         """
-        \(pair.user) on \(place): desired \((desired[pair] ?? []).sorted()), observed \((observed[pair] ?? []).sorted())
-        \(story)
+        \(pair.user) on \(places[pair.table].map { "\($0)" } ?? "\(pair.table)"): \
+        desired \((desired[pair] ?? []).sorted()), observed \((observed[pair] ?? []).sorted())
         """)
     }
     let left = try await self.foreign()
-    #expect(
-      left == foreign, "lost \(foreign.subtracting(left).sorted()), new \(left.subtracting(foreign).sorted()); \(story)"
-    )
-    #expect(try await withoutPrerequisites(Set(desired.keys)) == [], "\(story)")
+    expect(
+      left == foreign,
+      "of others' lost \(foreign.subtracting(left).sorted()), new \(left.subtracting(foreign).sorted())")
+    let outside = try await withoutPrerequisites(Set(desired.keys))
+    expect(outside.isEmpty, "without USAGE or CONNECT: \(outside)")
     let plans = try await bench.planner.plan(bench.connection)
-    #expect(plans.isEmpty, "\(plans.flatMap(\.statements)); \(story)")
+    expect(plans.isEmpty, "planned: \(plans.flatMap(\.statements))")
     let before = try await bench.target.catalogVersions()
     try await bench.sync()
     let after = try await bench.target.catalogVersions()
-    #expect(after == before, "written: \(Set(after).subtracting(before)); \(story)")
+    expect(after == before, "written again: \(Set(after).subtracting(before))")
+    return faults
   }
 
   /// By the definition of policies, guardrails and subscriptions, without audiences and without SQL.

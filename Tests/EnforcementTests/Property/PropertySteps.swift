@@ -98,7 +98,7 @@ extension PropertyWorld {
 /// What the target's own people do.
 extension PropertyWorld {
   mutating func changeTarget() async throws {
-    switch random.below(9) {
+    switch random.below(11) {
     case 0: try await createTable()
     case 1: try await rename()
     case 2: try await swap()
@@ -107,6 +107,8 @@ extension PropertyWorld {
     case 5: try await setSchema()
     case 6: try await changeOwner()
     case 7: try await driftAway()
+    case 8: try await partition()
+    case 9: try await detach()
     default: try await grantForeign()
     }
   }
@@ -154,6 +156,39 @@ extension PropertyWorld {
       ).isEmpty == false
     try await execute("drop \(isView ? "view" : "table") \(try place.sql)")
     if andCreateAgain { try await create(place, kind: 0) }
+  }
+
+  /// A table goes on as the partition of a new one, which often takes its name: that is how a table is partitioned.
+  private mutating func partition() async throws {
+    let rows = try await bench.target.rows(
+      """
+      select n.nspname as schema, c.relname as name from pg_class c join pg_namespace n on n.oid = c.relnamespace
+      where c.oid >= 16384 and c.relkind = 'r' and not c.relispartition order by c.oid
+      """)
+    guard !rows.isEmpty else { return }
+    let row = random.pick(rows)
+    let place = Place(schema: try row.text("schema"), name: try row.text("name"))
+    let (takesName, other) = (random.once(in: 2), Place(schema: place.schema, name: newName()))
+    let (parent, part) = takesName ? (place, other) : (other, place)
+    let target = bench.target
+    try await execute(
+      (takesName ? "alter table \(try place.sql) rename to \(try PostgresIdentifier(part.name).quoted);" : "")
+        + "create table \(try parent.sql) (id int, v text) partition by list (v);"
+        + "alter table \(try parent.sql) owner to \(target.owner);"
+        + "alter table \(try parent.sql) attach partition \(try part.sql) default;"
+        + "grant select, insert, update, delete, truncate on \(try parent.sql) to \(target.grantor) with grant option")
+  }
+
+  /// A partition is a table of its own again, under the name that it has.
+  private mutating func detach() async throws {
+    let rows = try await bench.target.rows(
+      """
+      select i.inhparent::regclass::text as parent, i.inhrelid::regclass::text as part
+      from pg_inherits i join pg_class c on c.oid = i.inhrelid where c.relispartition order by i.inhrelid
+      """)
+    guard !rows.isEmpty else { return }
+    let row = random.pick(rows)
+    try await execute("alter table \(try row.text("parent")) detach partition \(try row.text("part"))")
   }
 
   private mutating func setSchema() async throws {

@@ -13,7 +13,8 @@ struct PropertyWorld {
   /// Roles that Sluice has nothing to do with.
   let strangers: [String]
   var random: SeededGenerator
-  /// What is subscribed by hand. A table that is made again under its name keeps what its name had.
+  /// What is subscribed by hand. A table that is made again under its name keeps what its name had, and one that was a
+  /// partition for a while what it had before.
   var subscriptions: [Subscribed: AccessLevel] = [:]
   /// The tables of the last sync, as the metadata database knows them, by OID.
   var known: [UInt32: Known] = [:]
@@ -109,8 +110,6 @@ struct PropertyWorld {
     try await bench.sync()
     try await bench.drain(now: true)
     known = try await tree()
-    let left = Set(known.values.map(\.id))
-    subscriptions = subscriptions.filter { left.contains($0.key.securable) }
   }
 
   /// What the metadata database knows of the main database, by OID.
