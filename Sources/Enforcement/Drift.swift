@@ -16,21 +16,45 @@ package struct Drift: Sendable {
 
   package struct Entry: Sendable, Hashable {
     package let finding: Finding
-    package let grantee: String
+    /// Of foreign access that several people have, one of them, or PUBLIC.
+    package internal(set) var grantee: String
     package let privileges: String
-    /// The securable, or the audience's role, by its name in the target.
-    package let place: String
+    /// The securable, or the audience's role, by its name in the target; "data sources" where it is the same on many.
+    package internal(set) var place: String
     package var route: String?
     package var via: String?
     package var grantor: String?
+    /// What there is to say of the route besides; empty for nothing.
+    package internal(set) var remark = ""
+    /// How many people foreign access is open to who should not have it; on many data sources, where they are the most.
+    package internal(set) var users: Int?
+    /// On how many data sources they have it, if that is not one.
+    package internal(set) var dataSources: Int?
     /// A job that is open explains it: nothing has drifted there.
     package var isPending = false
     /// Why it was not mended.
     package var problem: String?
 
     package var text: String {
-      let way = [route, via.map { "role \"\($0)\"" }, grantor.map { "granted by \"\($0)\"" }].compactMap(\.self)
-      return "\(finding.rawValue): \(privileges) on \(place) to \(grantee)"
+      let others = (users ?? 1) - 1
+      let also = grantee == Self.everybody || others == 0 ? "" : " and \(others) other\(others == 1 ? "" : "s")"
+      let place = dataSources.map { "\($0) " } ?? ""
+      return sentence(
+        place + self.place, grantee + also,
+        grantee == Self.everybody ? users.map { $0 == 1 ? "1 user" : "\($0) users" } : nil)
+    }
+
+    /// What it is, whomever it is shown by and however many it concerns.
+    package var identity: String { sentence(place, users.map { $0 > 1 } == true ? "users" : grantee, nil) }
+
+    static let everybody = "PUBLIC"
+
+    private func sentence(_ place: String, _ whom: String, _ count: String?) -> String {
+      let way = [
+        route, via.map { "role \"\($0)\"" }, grantor.map { "granted by \"\($0)\"" }, remark.isEmpty ? nil : remark,
+        count,
+      ].compactMap(\.self)
+      return "\(finding.rawValue): \(privileges) on \(place) to \(whom)"
         + (way.isEmpty ? "" : " (\(way.joined(separator: ", ")))") + (problem.map { ": \($0)" } ?? "")
     }
   }
@@ -42,6 +66,8 @@ package struct Drift: Sendable {
   package private(set) var unlisted = 0
   /// Relations whose entries were compared one by one.
   package internal(set) var examined = 0
+  /// Data sources that were asked for foreign access.
+  package internal(set) var asked = 0
   /// Pairs of a person and a data source that were not asked for foreign access, because there are too many.
   package internal(set) var unasked = 0
 
@@ -57,6 +83,7 @@ package struct Drift: Sendable {
   mutating func note(_ other: Drift) {
     for entry in other.entries { note(entry) }
     unlisted += other.unlisted
+    asked += other.asked
     unasked += other.unasked
     examined += other.examined
   }

@@ -1,5 +1,6 @@
 import Governance
 import Metadata
+import Platform
 import Postgres
 
 extension Planner {
@@ -19,7 +20,13 @@ extension Planner {
         let (run, extent) = (run(connection, lane), try await extent(below: path))
         let drift = try await inTarget(connection, lane.databaseName) { session in
           let agenda = try await run.agenda(of: extent, JobRoles(), in: session)
-          return try await run.drift(agenda, lane, since: began, in: session)
+          var drift = try await run.drift(agenda, lane, since: began, in: session)
+          let sources = try await metadata.read {
+            try await $0.dataSources(of: run.database, among: extent.isEverything ? nil : extent.wholeSecurables)
+          }
+          let limit = Deadline.after(ForeignAccess.longestSearch)
+          drift.note(try await ForeignAccess.look(run, at: sources, until: limit, in: session))
+          return drift
         }
         found.append((lane.databaseName, drift))
       }
@@ -44,13 +51,12 @@ extension RolesRun {
 }
 
 extension DatabaseRun {
-  /// What `run` would change on the relations of the agenda, and what is not ours there.
+  /// What `run` would change on the relations of the agenda.
   func drift(
     _ agenda: Agenda, _ lane: Lane, since: Timestamp, in session: PostgresConnection
   ) async throws -> Drift {
-    var (agenda, drift, found) = (agenda, Drift(), [(inputs: GrantInputs, plan: GrantPlan)]())
+    var (agenda, examined, found) = (agenda, 0, [(inputs: GrantInputs, plan: GrantPlan)]())
     var (relieved, grants): ([String: ManagedRole.Kind], Set<Grant>) = ([:], [])
-    var foreign = try await ForeignAccess.search(self)
     repeat {
       let window = agenda.window(ChunkPace.maximum)
       let inputs = try await read(window, of: agenda, in: session)
@@ -59,8 +65,7 @@ extension DatabaseRun {
       grants.formUnion(plan.grants)
       if !plan.isEmpty { found.append((inputs, plan)) }
       relieved.merge(inputs.rolesToRelieve(plan)) { $1 }
-      drift.note(try await foreign.look(at: inputs, apartFrom: plan.revokes, in: session))
-      drift.examined += window.count
+      examined += window.count
       agenda.finish(window)
     } while !agenda.left.isEmpty
     let revokes = found.reduce(into: Set<Grant>()) { $0.formUnion($1.plan.revokes) }
@@ -68,11 +73,11 @@ extension DatabaseRun {
       by: relieved, self, agenda, revokes: revokes, grants: grants, in: session)
     // Read last: whatever the desired state already held has its job here.
     let open = try await metadata.read { try await OpenChanges.read(of: lane, since: since, $0) }
-    var ours = Drift()
-    for (inputs, plan) in found { ours.note(plan, inputs, open) }
-    ours.note(.surplus, unused.revokes, unused.names) { open.explain($0, securable: nil) }
-    ours.note(drift)
-    return ours
+    var drift = Drift()
+    drift.examined = examined
+    for (inputs, plan) in found { drift.note(plan, inputs, open) }
+    drift.note(.surplus, unused.revokes, unused.names) { open.explain($0, securable: nil) }
+    return drift
   }
 }
 
@@ -104,88 +109,5 @@ extension Drift {
     }
     note(.lost, plan.grants, names, problems: problems, isPending: isPending)
     note(.surplus, plan.revokes, names, problems: problems, isPending: isPending)
-  }
-}
-
-/// Looks for access to data sources that people with an account have, and no subscription explains.
-struct ForeignAccess: Sendable {
-  /// Pairs of a person and a data source that one search asks for.
-  private static let maximumPairs = 20_000
-
-  private let run: DatabaseRun
-  private let people: [String]
-  private var left = maximumPairs
-
-  static func search(_ run: DatabaseRun) async throws -> ForeignAccess {
-    ForeignAccess(run: run, people: try await run.metadata.read { try await $0.peopleRoles(of: run.connection.id) })
-  }
-
-  private init(run: DatabaseRun, people: [String]) {
-    self.run = run
-    self.people = people
-  }
-
-  private struct Holder: Hashable {
-    let role: String
-    let oid: UInt32
-  }
-
-  /// - Parameter revokes: what is ours there, and told as such
-  mutating func look(
-    at inputs: GrantInputs, apartFrom revokes: Set<Grant>, in session: PostgresConnection
-  ) async throws -> Drift {
-    var drift = Drift()
-    let relations = inputs.catalog.relations.filter { oid, relation in
-      relation.isAsked && inputs.places.id(of: SecurableOID(family: .table, oid: oid)) != nil
-    }.keys.sorted()
-    guard !people.isEmpty, !relations.isEmpty else { return drift }
-    let count = min(relations.count, left / people.count)
-    drift.unasked = (relations.count - count) * people.count
-    guard count > 0 else { return drift }
-    left -= count * people.count
-    let asked = relations[..<count]
-    let entitled = try await entitled(asked, inputs)
-    let pairs = asked.flatMap { oid in
-      people.map { (role: $0, securable: inputs.places.id(of: SecurableOID(family: .table, oid: oid)) ?? 0, oid: oid) }
-    }
-    // Whom an audience has for a member, the roles are compared for.
-    let audiences = inputs.managed.filter { $0.value == .audience }.map(\.key)
-    let routes = try await ResidualAccess.routes(pairs, apartFrom: audiences, in: session)
-    for route in try await run.metadata.read({ [run] in try await $0.apartFromDesired(routes, in: run.database) }) {
-      guard let place = inputs.places[route.securable] else { continue }
-      var explained = entitled[Holder(role: route.role, oid: place.oid)] ?? []
-      if route.route == "grant" {
-        explained.formUnion(
-          revokes.filter { $0.securable == place && $0.grantee.value == route.role }.map(\.privilege.keyword))
-      }
-      guard let surplus = route.without(explained) else { continue }
-      drift.note(
-        Drift.Entry(
-          finding: .foreign, grantee: route.role, privileges: surplus.privileges,
-          place: inputs.catalog.names[place] ?? "\(place.oid)", route: route.route, via: route.via ?? route.object,
-          grantor: route.grantor))
-    }
-    return drift
-  }
-
-  /// What people should have on these relations, themselves or through audiences.
-  private func entitled(
-    _ relations: ArraySlice<UInt32>, _ inputs: GrantInputs
-  ) async throws -> [Holder: Set<String>] {
-    let rows = try await run.metadata.read { metadata in
-      try await metadata.connection.query(
-        statement(PackageResources.entitled_people_sql),
-        [.int8(run.database), .int8Array(relations.map(Int64.init))]
-      ).rows
-    }
-    var entitled: [Holder: Set<String>] = [:]
-    for row in rows {
-      let oid = UInt32(truncatingIfNeeded: try row.int("oid"))
-      guard let relation = inputs.catalog.relations[oid], let access = AccessLevel(rawValue: try row.text("access"))
-      else { continue }
-      entitled[Holder(role: try row.text("role"), oid: oid), default: []]
-        .formUnion(access.privileges(on: relation.kind).map(\.keyword))
-    }
-    return entitled
   }
 }

@@ -126,11 +126,13 @@ extension DatabaseRun {
 
 extension ResidualLook {
   /// These roles in groups of which each reaches the same relations, apart from what audiences open.
+  ///
+  /// - Parameter andOwn: apart from what is their own too; roles that do not exist are in no group then
   static func alike(
-    _ roles: [String], apartFrom audiences: [String], in session: PostgresConnection
+    _ roles: [String], apartFrom audiences: [String], andOwn: Bool = false, in session: PostgresConnection
   ) async throws -> [[String]] {
     try await session.query(
-      statement(PackageResources.alike_roles_sql), [.textArray(roles), .textArray(audiences)]
+      statement(PackageResources.alike_roles_sql), [.textArray(roles), .textArray(audiences), .bool(andOwn)]
     ).rows.map { try $0.textArray("roles") }
   }
 }

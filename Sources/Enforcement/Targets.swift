@@ -17,6 +17,8 @@ package struct TargetLimits: Sendable {
   package var transactionTime: Duration = .milliseconds(250)
   /// After this a transaction that grants is given up, and does less the next time.
   package var longestTransaction: Duration = .seconds(60)
+  /// So long a sweep asks for access that is not ours, holding the lane; what is not asked by then is counted.
+  package var longestForeignLook: Duration = .seconds(5)
   /// After this the target itself ends a session whose worker is paused or cut off: the bound on how long a lost
   /// worker holds the lane's lock.
   package var idleInTransactionTimeout: Duration = .seconds(60)

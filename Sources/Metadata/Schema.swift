@@ -23,6 +23,7 @@ package enum Schema {
     migration(16, "watch_drift", PackageResources.V0016_watch_drift_sql),
     migration(17, "store_columns", PackageResources.V0017_store_columns_sql),
     migration(18, "bound_prerequisites", PackageResources.V0018_bound_prerequisites_sql),
+    migration(19, "notice_reach", PackageResources.V0019_notice_reach_sql),
   ]
 
   private static func migration(_ version: Int, _ name: String, _ bytes: [UInt8]) -> Migration {

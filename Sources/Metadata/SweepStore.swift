@@ -7,35 +7,63 @@ package struct SweepMark: Sendable, Equatable {
   package let horizon: Int64
   /// When that server was started, as it tells it: its numbers are compared with those of the same run alone.
   package let serverStart: String
+  /// Differs whenever people may reach more by something else than a change of a relation; empty if nobody has looked at
+  /// all of that.
+  package var reach: String
 
-  package init(horizon: Int64, serverStart: String) {
+  package init(horizon: Int64, serverStart: String, reach: String = "") {
     self.horizon = horizon
     self.serverStart = serverStart
+    self.reach = reach
   }
 }
 
 extension MetadataSession {
   /// Nil before the first comparison.
   package func sweepMark(of lane: Int64) async throws -> SweepMark? {
-    try await connection.query("select horizon, server_start from sweep where lane_id = $1", [.int8(lane)]).rows.first
-      .map { SweepMark(horizon: try $0.int("horizon"), serverStart: try $0.text("server_start")) }
+    try await connection.query("select horizon, server_start, reach from sweep where lane_id = $1", [.int8(lane)])
+      .rows.first.map {
+        SweepMark(
+          horizon: try $0.int("horizon"), serverStart: try $0.text("server_start"), reach: try $0.text("reach"))
+      }
   }
 
-  /// What the audit trail tells of a lane's drift already, as a hash; empty for nothing.
-  package func toldDrift(of lane: Int64) async throws -> String {
-    try await connection.query("select told from sweep where lane_id = $1", [.int8(lane)]).rows.first
-      .map { try $0.text("told") } ?? ""
+  /// The differences in a lane that the audit trail tells of already, as hashes.
+  package func toldDrift(of lane: Int64) async throws -> Set<String> {
+    Set(
+      try await connection.query("select told from sweep where lane_id = $1", [.int8(lane)]).rows.first
+        .map { try $0.textArray("told") } ?? [])
   }
 
   /// Notes up to where a lane was compared, and what was told of it; nil leaves either as it is.
-  package func note(_ mark: SweepMark?, told: String? = nil, of lane: Int64) async throws {
+  package func note(_ mark: SweepMark?, told: Set<String>? = nil, of lane: Int64) async throws {
     _ = try await connection.query(
       """
-      insert into sweep (lane_id, horizon, server_start, told)
-      values ($1, coalesce($2::bigint, 0), coalesce($3::text, ''), coalesce($4::text, ''))
+      insert into sweep (lane_id, horizon, server_start, reach, told)
+      values ($1, coalesce($2::bigint, 0), coalesce($3::text, ''), coalesce($4::text, ''), coalesce($5::text[], '{}'))
       on conflict (lane_id) do update set horizon = coalesce($2::bigint, sweep.horizon),
-        server_start = coalesce($3::text, sweep.server_start), told = coalesce($4::text, sweep.told)
-      """, [.int8(lane), .optional(mark?.horizon), .optional(mark?.serverStart), .optional(told)])
+        server_start = coalesce($3::text, sweep.server_start), reach = coalesce($4::text, sweep.reach),
+        told = coalesce($5::text[], sweep.told)
+      """,
+      [
+        .int8(lane), .optional(mark?.horizon), .optional(mark?.serverStart), .optional(mark?.reach),
+        told.map { .textArray($0.sorted()) } ?? .null,
+      ])
+  }
+
+  /// Differs whenever somebody gets an account on a connection, or a data source of a database is enabled.
+  package func reachToken(connection id: Int64, database: Int64) async throws -> String {
+    try await connection.query(
+      """
+      select concat_ws(' ', p.count, p.hash, d.count, d.hash) as token
+      from (
+        select count(*), sum(hashtextextended(role, 0)) as hash
+        from (select distinct role from user_role where connection_id = $1 and role is not null) u
+      ) p, (
+        select count(*), sum(hashint8extended(id, 0)) as hash from data_source where database_id = $2 and enabled
+      ) d
+      """, [.int8(id), .int8(database)]
+    ).rows[0].text("token")
   }
 
   /// The next sweeps of a connection compare everything.

@@ -34,6 +34,8 @@ package enum MetricName {
   package static let targetTransactionSeconds = "sluice_target_transaction_seconds"
   /// Differences that nobody asked for, as sweeps found them; dimension `finding`: `lost`, `surplus`, `changed`, `foreign`.
   package static let drift = "sluice_drift_total"
+  /// Differences that are there as far as sweeps know, told before or not; dimensions `connection`, `database`.
+  package static let driftStanding = "sluice_drift_standing"
   /// Relations whose access control lists sweeps read.
   package static let sweepExamined = "sluice_sweep_examined_relations_total"
   /// Times that something was refused, not looked for or not told in full, because there was more of it than a limit lets

@@ -53,6 +53,44 @@ struct ResidualOracleTests {
     try await target.remove()
   }
 
+  /// What drift rests on: asked together, through one of those who are alike, people reach what each reaches alone.
+  @Test(arguments: 201...208 as ClosedRange<UInt64>)
+  func foreignAccessIsTheSameForPeopleTogetherAndAlone(seed: UInt64) async throws {
+    try await Bench.run { bench in
+      try await Self.fill(bench.target, seed)
+      try await bench.sync()
+      let pairs = try await Self.oracle(bench.target)
+      let roles = Set(pairs.map(\.role)).sorted()
+      let together = try await bench.foreign(to: roles)
+      var alone: [Told: Int] = [:]
+      for role in roles {
+        let told = try await bench.foreign(to: [role])
+        #expect(told.values.allSatisfy { $0 == 1 }, "seed \(seed): \(told)")
+        for way in told.keys { alone[way, default: 0] += 1 }
+        let oids = Set(pairs.filter { $0.role == role && $0.has }.map(\.oid))
+        let names = try await bench.target.rows(
+          "select format('%I.%I', relnamespace::regnamespace::text, relname) as name from pg_class where oid = any ($1)",
+          [.int8Array(Array(oids))]
+        ).map { "\"" + (try $0.text("name")).replacing(".", with: "\".\"") + "\"" }
+        let places = Set(told.keys.map(\.place))
+        #expect(
+          places.contains("data sources") || places.isSuperset(of: names), "seed \(seed): \(role) \(told) \(names)")
+        #expect(!oids.isEmpty || told.keys.allSatisfy(\.isDoubtful), "seed \(seed): \(role) \(told)")
+      }
+      let other = Set(together.keys).union(alone.keys).filter { together[$0] != alone[$0] }
+      #expect(other.isEmpty, "seed \(seed): \(other.map { ($0, together[$0], alone[$0]) })")
+    }
+  }
+
+  /// A way of access, whomever it is told of.
+  fileprivate struct Told: Hashable {
+    let place: String
+    let privileges: String
+    let way: String
+    /// After a GRANT that the person may make to itself; or only possible.
+    let isDoubtful: Bool
+  }
+
   private struct Pair {
     let role: String
     let oid: Int64
@@ -119,5 +157,24 @@ struct ResidualOracleTests {
     // Not to everybody: other tests would see it.
     script.append("grant connect on database \(target.database) to \(one(roles)), \(one(roles))")
     try await target.execute(script.joined(separator: ";\n"))
+  }
+}
+
+extension Bench {
+  /// How many people each way of access is told of, where these have accounts.
+  fileprivate func foreign(to people: [String]) async throws -> [ResidualOracleTests.Told: Int] {
+    try await execute("delete from identity")
+    _ = try await metadata.transaction { session in
+      for role in people { _ = try await session.addIdentity(name: role, email: nil, role: nil) }
+    }
+    var told: [ResidualOracleTests.Told: Int] = [:]
+    for entry in try await planner.drift(connection).flatMap(\.drift.entries) {
+      let way = ResidualOracleTests.Told(
+        place: entry.place, privileges: entry.privileges,
+        way: [entry.route, entry.via, entry.grantor, entry.remark].compactMap(\.self).joined(separator: " "),
+        isDoubtful: !entry.remark.isEmpty && entry.remark != "after SET ROLE")
+      told[way, default: 0] += entry.users ?? 0
+    }
+    return told
   }
 }

@@ -1,3 +1,4 @@
+import Enforcement
 import Foundation
 import Metadata
 import SluiceTestKit
@@ -209,17 +210,31 @@ extension Bench {
     var repaired = 0
     var examined = 0
     var isWhole = true
+    /// Data sources that were asked for foreign access, and pairs that there was no time for.
+    var asked = 0
+    var unasked = 0
+    var toldBefore = 0
+    var unlisted = 0
   }
 
   /// Sweeps every lane, and runs what follows.
   ///
-  /// - Parameter isMended: false where what is found in the main database cannot be mended
+  /// - Parameters:
+  ///   - limits: other limits than the bench's for the jobs of databases
+  ///   - isMended: false where what is found in the main database cannot be mended
   @discardableResult
-  fileprivate func sweep(isMended: Bool = true) async throws -> Swept {
+  func sweep(limits: TargetLimits? = nil, isMended: Bool = true) async throws -> Swept {
     let submitted = try await metadata.transaction { try await $0.submitSweep(of: self.connection.id) }
-    let jobs = try await drain()
+    if let limits {
+      for job in submitted where try await self.job(job.id).lane.kind == .database {
+        try await run([job.id], lane: try await self.job(job.id).lane.id, limits: limits)
+      }
+    }
+    try await drain()
+    var jobs: [Job] = []
+    for job in submitted { jobs.append(try await self.job(job.id)) }
     var swept = Swept()
-    for job in jobs where submitted.contains(where: { $0.id == job.id }) {
+    for job in jobs {
       let expected: JobState = isMended || job.lane.databaseName != target.database ? .completed : .discarded
       #expect(job.state == expected, "\(job.error ?? "")")
       let object = try JSONSerialization.jsonObject(with: Data((job.result ?? "").utf8))
@@ -229,13 +244,17 @@ extension Bench {
       }
       swept.repaired += result["repaired"] as? Int ?? 0
       swept.examined += result["examined"] as? Int ?? 0
+      swept.asked += result["asked"] as? Int ?? 0
+      swept.unasked += result["unasked"] as? Int ?? 0
+      swept.toldBefore += result["told_before"] as? Int ?? 0
+      swept.unlisted += result["unlisted"] as? Int ?? 0
       if job.lane.kind == .database { swept.isWhole = result["whole"] as? Bool ?? true }
     }
     return swept
   }
 
   /// What the audit trail tells of drift.
-  fileprivate func trail() async throws -> [String] {
+  func trail() async throws -> [String] {
     try await metadata.read { session in
       try await session.connection.query(
         """
@@ -246,7 +265,7 @@ extension Bench {
     }
   }
 
-  fileprivate func setDrift(_ mode: Connection.DriftMode) async throws {
+  func setDrift(_ mode: Connection.DriftMode) async throws {
     _ = try await metadata.transaction { session in
       var changed = try await session.connection(id: self.connection.id)
       changed.driftMode = mode
@@ -255,7 +274,7 @@ extension Bench {
   }
 
   /// An audience that may read two tables, a member with more than that, and somebody who has nothing.
-  fileprivate func makeScene() async throws -> SweepTests.Scene {
+  func makeScene() async throws -> SweepTests.Scene {
     let (ana, _) = try await makePolicy()
     let cy = try await addUser("cy")
     try await target.execute("create role \(cy)")

@@ -1,6 +1,7 @@
 -- Target: what transactions from number $1 on (null: none) have changed of access control lists in this database: relations
--- (a table without its name for a sequence that its column owns), schemas and the database; with them, from the same snapshot,
--- the oldest transaction that has not ended, where the next look begins, and when the server was started.
+-- (a table without its name for a sequence that its column owns), schemas and the database, and whether any function that runs
+-- with its owner's rights; with them, from the same snapshot, the oldest transaction that has not ended, where the next look
+-- begins, and when the server was started.
 -- Subtransactions have greater numbers than their transaction, so that what is below the oldest has ended, all of it.
 -- What has no list yet and is no relation has nothing of ours. Column by column only lists are looked for: a relation's
 -- own row changes with all else.
@@ -13,6 +14,8 @@ with since as materialized (
     and age(c.xmin) <= (select age from since)
   union
   select a.attrelid from pg_attribute a where a.attacl is not null and age(a.xmin) <= (select age from since)
+  union
+  select i.inhrelid from pg_inherits i where age(i.xmin) <= (select age from since)
 )
 select 'server' as family, null::bigint as oid, null as schema, null as name,
   pg_snapshot_xmin(pg_current_snapshot())::text::bigint as horizon, pg_postmaster_start_time()::text as server_start
@@ -29,3 +32,6 @@ from pg_namespace n where n.nspacl is not null and age(n.xmin) <= (select age fr
 union all
 select 'database', b.oid::bigint, null, null, null, null
 from pg_database b where b.datname = current_database() and age(b.xmin) <= (select age from since)
+union all
+select 'function', null, null, null, null, null
+where exists (select from pg_proc f where f.prosecdef and age(f.xmin) <= (select age from since))

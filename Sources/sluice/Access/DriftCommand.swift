@@ -8,8 +8,9 @@ struct DriftCommand: AsyncParsableCommand {
     discussion: """
       Read from the real catalogs; nothing is changed. lost: should be there and is not. surplus: is there by Sluice's \
       grantor and should not be. changed: a membership with other options. foreign: access of somebody with an account \
-      that no subscription explains, with the route it comes by. What an open job is about to change is shown as \
-      pending. Exit 0 if there is nothing but that, 1 if there is.
+      that no subscription explains, with the route it comes by; what is open to many is shown once, with one of them \
+      and their number. What an open job is about to change is shown as pending. Exit 0 if there is nothing but that, 1 \
+      if there is, or if not everything could be asked.
 
       Example: sluice drift prod/main
       """)
@@ -24,7 +25,7 @@ struct DriftCommand: AsyncParsableCommand {
       }
     }
     try show(found)
-    let isDrift = found.contains { $0.drift.unlisted > 0 || !$0.drift.unexplained.isEmpty }
+    let isDrift = found.contains { $0.drift.unlisted + $0.drift.unasked > 0 || !$0.drift.unexplained.isEmpty }
     if isDrift { throw ExitCode(ExitStatus.failed.rawValue) }
   }
 
@@ -39,7 +40,9 @@ struct DriftCommand: AsyncParsableCommand {
           "connection": .text(connection), "database": .optional(database), "finding": .text(entry.finding.rawValue),
           "pending": .bool(entry.isPending), "grantee": .text(entry.grantee), "privileges": .text(entry.privileges),
           "on": .text(entry.place), "route": .optional(entry.route), "via": .optional(entry.via),
-          "grantor": .optional(entry.grantor), "problem": .optional(entry.problem),
+          "grantor": .optional(entry.grantor), "users": .optional(entry.users),
+          "data_sources": .optional(entry.dataSources),
+          "remark": .optional(entry.remark.isEmpty ? nil : entry.remark), "problem": .optional(entry.problem),
         ]
       }
     }
@@ -49,7 +52,8 @@ struct DriftCommand: AsyncParsableCommand {
     try common.output.list(
       found.flatMap(\.records),
       columns: [
-        "connection", "database", "finding", "pending", "grantee", "privileges", "on", "route", "via", "grantor",
+        "connection", "database", "finding", "pending", "grantee", "users", "privileges", "on", "route", "via",
+        "grantor",
       ],
       empty: "no drift")
     for place in found where place.drift.unlisted + place.drift.unasked > 0 {
