@@ -69,8 +69,12 @@ struct SweepTests {
       try await bench.target.execute(meddling.script(scene))
       let before = try await bench.target.catalogVersions()
       let found = try await bench.sweep()
-      #expect(found.entries == [meddling.entry(scene)])
-      #expect(try await bench.trail() == [meddling.entry(scene)])
+      // A database that is compared as a whole misses what a role of the old name had.
+      func told(_ entries: [String]) -> [String] {
+        entries.filter { meddling != .audienceRenamed || !$0.hasPrefix("lost") }
+      }
+      #expect(told(found.entries) == [meddling.entry(scene)])
+      #expect(told(try await bench.trail()) == [meddling.entry(scene)])
       #expect(found.repaired == (mode == .repair ? 1 : 0))
       let after = try await bench.target.catalogVersions()
       #expect((after == before) == (mode == .observe || meddling == .audienceRenamed))
@@ -78,9 +82,7 @@ struct SweepTests {
       guard mode == .observe else { return }
       try await bench.sweep()
       try await bench.sync()
-      // A database whose tokens have moved misses what a role of that name had.
-      let trail = try await bench.trail().filter { meddling != .audienceRenamed || !$0.hasPrefix("lost") }
-      #expect(trail == [meddling.entry(scene)], "what is told is told once")
+      #expect(told(try await bench.trail()) == [meddling.entry(scene)], "what is told is told once")
       try await bench.setDrift(.repair)
       try await bench.sweep()
       #expect(try await bench.drift() == [], "and mended when that is asked for")
