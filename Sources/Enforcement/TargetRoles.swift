@@ -21,7 +21,7 @@ struct TargetRoles: Sendable {
     mutating func add(_ other: Outcome) {
       made.formUnion(other.made)
       failures.merge(other.failures) { $1 }
-      notes += other.notes
+      notes.merge(other.notes) { $1 }
       statements += other.statements
       administered.formUnion(other.administered)
     }
