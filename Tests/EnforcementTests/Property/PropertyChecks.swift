@@ -96,7 +96,7 @@ extension PropertyWorld {
       from pg_class c cross join lateral aclexplode(nullif(c.relacl || '{}'::aclitem[], '{}')) x
         join held h on h.role = x.grantee
       where x.grantor = $2::regrole and c.relkind in ('r', 'p', 'v', 'm', 'f') group by 1, 2
-      """, [.textArray(users), .text(bench.target.grantor), .textArray(try await bench.audienceRoles())])
+      """, [.textArray(users + crowd), .text(bench.target.grantor), .textArray(try await bench.audienceRoles())])
     return Dictionary(
       uniqueKeysWithValues: try rows.map {
         (
@@ -112,7 +112,7 @@ extension PropertyWorld {
         .map { (try $0.text("role"), try $0.bool("made")) }
     }
     let audiences = try await bench.audienceRoles() + ours.map(\.0).filter { $0.hasPrefix("sluice_") }
-    let managed = Set(users + audiences)
+    let managed = Set(users + crowd + audiences)
     let rows = try await bench.target.rows(
       """
       with entry as (

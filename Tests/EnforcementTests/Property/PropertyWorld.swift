@@ -9,6 +9,8 @@ import Testing
 struct PropertyWorld {
   let bench: Bench
   let users: [String]
+  /// Users who hold one subscription each, so many that schemas or the database have audiences for USAGE and CONNECT.
+  private(set) var crowd: [String] = []
   let schemas: [String]
   /// Roles that Sluice has nothing to do with.
   let strangers: [String]
@@ -64,7 +66,28 @@ struct PropertyWorld {
     for _ in 0..<6 { try await world.createTable() }
     try await world.scatterForeign()
     try await world.settle()
+    if seed.isMultiple(of: 4) { try await world.gatherCrowd() }
     return world
+  }
+
+  private mutating func gatherCrowd() async throws {
+    let (prefix, count) = (bench.target.prefix, FormLimits.directGrantees + 1)
+    crowd = (0..<count).map { "\(prefix)_crowd\($0)" }
+    try await bench.execute(
+      "insert into identity (name) select '\(prefix)_crowd' || n from generate_series(0, \(count - 1)) n")
+    let bySchema = Dictionary(grouping: known.values) { $0.place.schema }
+    let tables = bySchema.values.max { ($0.count, $0[0].id) < ($1.count, $1[0].id) }?.sorted { $0.id < $1.id } ?? []
+    var requests: [SubscriptionRequest] = []
+    for (number, user) in crowd.enumerated() {
+      let table = tables[number % tables.count]
+      let path = try bench.path(table.place.schema, table.place.name)
+      requests.append(SubscriptionRequest(kind: .subscribe, user: user, path: path, access: .read))
+      subscriptions[Subscribed(user: user, securable: table.id)] = .read
+    }
+    note("a crowd of \(count) is subscribed")
+    _ = try await bench.apply(requests)
+    #expect(try await bench.audienceRoles().count >= 2, "of a schema or table, and of the database")
+    try await settle()
   }
 
   mutating func note(_ step: String) { steps.append(step) }
