@@ -74,7 +74,9 @@ struct MembershipApplication: Sendable {
   }
 
   private func require(mayGoOn error: PostgresError) async throws {
-    guard await session.isInTransaction, error.code == .server, error.sqlState != .queryCanceled else { throw error }
+    guard await session.isInTransaction, error.code == .server, error.sqlState != .queryCanceled,
+      !(SQLState.Class.insufficientResources ~= error.sqlState)
+    else { throw error }
   }
 
   /// Only the first conflict costs the session's `lock_timeout`: the lane's lock is held meanwhile.

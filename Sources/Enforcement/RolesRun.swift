@@ -12,10 +12,12 @@ struct RolesRun: Sendable {
 
   /// The run's first part: what the jobs ask for, but not the end of leaving.
   func work(_ jobs: [ClaimedJob], in session: PostgresConnection) async throws -> RolesOutcome {
-    let outcome = try await session.transaction(deadline: .after(LaneRun.longestRun)) { session in
-      try await LaneLock.take(.roles, in: session)
-      return try await reconcile(jobs, in: session)
+    var step = try await locked(session) { try await reconcile(jobs, in: $0) }
+    if case .needs(let roles) = step {
+      let made = try await make(roles, in: session)
+      step = try await locked(session) { try await reconcile(jobs, after: made, in: $0) }
     }
+    guard case .done(let outcome) = step else { preconditionFailure("roles are made beforehand once") }
     try await recordCommitted(outcome, job: jobs.first?.id)
     try await finishJoining(outcome)
     return outcome
@@ -29,6 +31,46 @@ struct RolesRun: Sendable {
     return jobs.map { job in
       job.scope.subject == .leave ? leaving.result(of: job) ?? left.result(of: job) : outcome.result(of: job)
     }
+  }
+
+  private enum Step {
+    case done(RolesOutcome)
+    /// Nothing was changed: these roles are too many to be made in the same transaction.
+    case needs([RoleName: ManagedRole.Kind])
+  }
+
+  /// Roles that are made in the transaction that grants to them; more have their own.
+  private static let rolesWithGrants = 100
+  /// Roles that are made in a transaction of their own: each is locked until its end.
+  private static let rolesATransaction = 500
+
+  private func locked<Value: Sendable>(
+    _ session: PostgresConnection, _ body: @Sendable (PostgresConnection) async throws -> Value
+  ) async throws -> Value {
+    try await session.transaction(deadline: .after(LaneRun.longestRun)) { session in
+      try await LaneLock.take(.roles, in: session)
+      return try await body(session)
+    }
+  }
+
+  /// Makes roles, audiences first: lanes of databases wait for those until they are committed.
+  private func make(
+    _ roles: [RoleName: ManagedRole.Kind], in session: PostgresConnection
+  ) async throws -> TargetRoles.Outcome {
+    var all = TargetRoles.Outcome()
+    let sorted = roles.sorted { ($0.value == .audience ? 0 : 1, $0.key) < ($1.value == .audience ? 0 : 1, $1.key) }
+    let audiences = sorted.prefix { $0.value == .audience }
+    for part in [audiences, sorted.dropFirst(audiences.count)] {
+      for start in stride(from: part.startIndex, to: part.endIndex, by: Self.rolesATransaction) {
+        let chunk = part[start..<min(start + Self.rolesATransaction, part.endIndex)]
+        all.add(
+          try await locked(session) { session in
+            try await TargetRoles(metadata: metadata, connection: connection, session: session)
+              .makeMissing(Dictionary(uniqueKeysWithValues: chunk.map { ($0.key, $0.value) }))
+          })
+      }
+    }
+    return all
   }
 
   /// What should be and what is, of the audiences and roles that the jobs name.
@@ -45,32 +87,43 @@ struct RolesRun: Sendable {
     var diff: MembershipDiff { MembershipDiff(desired: desired, observed: observed) }
   }
 
-  private func reconcile(_ jobs: [ClaimedJob], in session: PostgresConnection) async throws -> RolesOutcome {
+  /// - Parameter made: the roles that were made beforehand
+  private func reconcile(
+    _ jobs: [ClaimedJob], after made: TargetRoles.Outcome? = nil, in session: PostgresConnection
+  ) async throws -> Step {
     let (asOf, names) = try await metadata.read {
       (try await $0.now(), try await JobRoles.of(jobs, connection: connection.id, $0))
     }
     let memberships = try await read(jobs, in: session)
     let diff = memberships.diff
     var outcome = RolesOutcome(asOf: asOf, names: names, memberships: memberships)
-    if !diff.isEmpty { try await apply(diff, &outcome, in: session) }
+    if !diff.isEmpty {
+      let roles = TargetRoles(metadata: metadata, connection: connection, session: session)
+      let marks = try await roles.marks(of: diff.roles)
+      let missing = diff.rolesToGrantTo.filter { marks[$0.key] == .absent }
+      if made == nil, missing.count > Self.rolesWithGrants { return .needs(missing) }
+      try await apply(diff, marks, made, &outcome, in: session)
+    }
     let retired = jobs.filter { $0.scope.subject == .retirement }.compactMap(\.scope.role)
     try await retire(retired, &outcome, in: session)
     try await recordBeforeCommit(diff, outcome)
-    return outcome
+    return .done(outcome)
   }
 
   private func apply(
-    _ diff: MembershipDiff, _ outcome: inout RolesOutcome, in session: PostgresConnection
+    _ diff: MembershipDiff, _ marks: RoleMarks, _ madeBefore: TargetRoles.Outcome?, _ outcome: inout RolesOutcome,
+    in session: PostgresConnection
   ) async throws {
     let roles = TargetRoles(metadata: metadata, connection: connection, session: session)
-    var marks = try await roles.marks(of: diff.roles)
+    var marks = marks
     let foreign = marks.foreign
     outcome.refuse(diff.audiences.intersection(foreign))
     let version = await session.serverVersion
     var application = MembershipApplication(session: session, serverVersion: version, marks: marks)
     try await application.carryOut(.revoke, diff.revokes.filter { !foreign.contains($0.role) })
     outcome.note(application)
-    let made = try await roles.make(diff.rolesToGrantTo, marks)
+    var made = madeBefore ?? TargetRoles.Outcome()
+    made.add(try await roles.make(diff.rolesToGrantTo.filter { made.failures[$0.key] == nil }, marks))
     outcome.note(made)
     marks.note(administered: made.administered)
     application = MembershipApplication(session: session, serverVersion: version, marks: marks)

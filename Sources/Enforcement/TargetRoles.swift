@@ -16,6 +16,14 @@ struct TargetRoles: Sendable {
     var statements: [String] = []
     /// Those of the missing roles that the policy role administers now.
     fileprivate(set) var administered: Set<RoleName> = []
+
+    mutating func add(_ other: Outcome) {
+      made.formUnion(other.made)
+      failures.merge(other.failures) { $1 }
+      notes += other.notes
+      statements += other.statements
+      administered.formUnion(other.administered)
+    }
   }
 
   /// Makes those of the roles that do not exist; users' roles so that the person can log in, where the target can.
@@ -154,6 +162,8 @@ struct TargetRoles: Sendable {
 
   private func require(mayGoOn error: PostgresError) async throws {
     guard await session.isInTransaction, error.code == .server, error.sqlState != .queryCanceled else { throw error }
+    // One by one they need as much.
+    if SQLState.Class.insufficientResources ~= error.sqlState { throw error }
   }
 
   /// Has the server's session forget that the name of a role was free.

@@ -25,6 +25,36 @@ struct MembershipTests {
     }
   }
 
+  /// A transaction holds a lock for each role that it makes; and a database's lane that needs an audience waits for it.
+  @Test func theRolesOfManyAreMadeBeforeTheirMemberships() async throws {
+    try await Bench.run { bench in
+      _ = try await bench.makeSales()
+      var users: [String] = []
+      for number in 0..<520 { users.append(try await bench.addUser("many\(number)")) }
+      try await bench.addGroup("many", users)
+      try await bench.applyPolicy("many read", "\"many\" in user.groups", schema: "sales")
+      // Somebody makes the last of them by hand, and is not done yet.
+      let last = try #require(users.max())
+      let making = try await bench.target.server.admin(bench.target.database)
+      try await making.execute("begin; create role \(last)")
+      async let evaluated = bench.evaluate()
+      while try await bench.target.rows(
+        "select from pg_stat_activity where usename = $1 and wait_event_type = 'Lock'", [.text(bench.target.manager)]
+      ).isEmpty {}
+      let audience = try #require(try await bench.audienceRoles().first)
+      let made = try await bench.target.rows(
+        "select rolname from pg_roles where rolname = $1 or starts_with(rolname, $2)",
+        [.text(audience), .text("\(bench.target.prefix)_many")])
+      #expect(made.count == 501, "the audience and 500 users are there for everybody")
+      try await making.execute("commit")
+      let jobs = try await evaluated
+      await making.close()
+      #expect(jobs.allSatisfy { $0.state == .completed }, "\(jobs.compactMap(\.error))")
+      #expect(try await bench.target.members(of: audience).count == users.count)
+      #expect(try await bench.target.canRead(last, "sales.orders"))
+    }
+  }
+
   @Test func aSecondComparisonOfMembershipsWritesNothing() async throws {
     try await Bench.run { bench in
       _ = try await bench.makePolicy()
