@@ -10,8 +10,10 @@ import Testing
 struct SweepTests {
   private static let server = Task<TestServer, any Error> { try await TestServer.start(name: "sweeps") }
 
-  private static func run(_ body: @Sendable (Bench) async throws -> Void) async throws {
-    try await Bench.run(targetServer: try await server.value, body)
+  private static func run(
+    rights: TestTarget.Rights = .own, _ body: @Sendable (Bench) async throws -> Void
+  ) async throws {
+    try await Bench.run(targetServer: try await server.value, rights: rights, body)
   }
 
   /// What somebody does behind our back, and how a sweep tells it.
@@ -168,7 +170,7 @@ struct SweepTests {
 
   /// By then nothing of the database has changed; and meanwhile there is one dead letter, not one a sweep.
   @Test func whatCouldNotBeMendedIsMendedOnceItCan() async throws {
-    try await Bench.run(rights: .inherited) { bench in
+    try await Self.run(rights: .inherited) { bench in
       let ana = try await bench.makeSales()
       let (manager, grantor) = (bench.target.manager, bench.target.grantor)
       try await bench.subscribe(ana, to: ["sales.orders"])
