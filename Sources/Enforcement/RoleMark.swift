@@ -70,7 +70,8 @@ extension TargetRoles {
     guard !roles.isEmpty else { return marks }
     let names = roles.map(\.value)
     let rows = try await session.queryPrepared(
-      statement(PackageResources.role_marks_sql), [.textArray(names), .text(marks.policyRole.value)]
+      statement(PackageResources.role_marks_sql), [.textArray(names), .text(marks.policyRole.value)],
+      isPlannedOnce: true
     ).rows
     let made = try await noted(rows, installation)
     for row in rows {
