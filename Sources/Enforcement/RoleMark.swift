@@ -62,6 +62,9 @@ struct RoleMarks: Sendable {
 }
 
 extension TargetRoles {
+  /// Roles of which finding a plan takes longer than reading them.
+  private static let few = 100
+
   /// What each of these roles is to Sluice.
   func marks(of roles: some Collection<RoleName>) async throws -> RoleMarks {
     let installation = try await metadata.read { try await $0.installation() }
@@ -69,10 +72,13 @@ extension TargetRoles {
       policyRole: try PolicyRole.name(installation: installation, connection: connection.id))
     guard !roles.isEmpty else { return marks }
     let names = roles.map(\.value)
-    let rows = try await session.queryPrepared(
-      statement(PackageResources.role_marks_sql), [.textArray(names), .text(marks.policyRole.value)],
-      isPlannedOnce: true
-    ).rows
+    // Of many it is planned each time: a plan from before a transaction made them reads all comments for each.
+    let (sql, parameters): (String, [PostgresValue]) = (
+      statement(PackageResources.role_marks_sql), [.textArray(names), .text(marks.policyRole.value)]
+    )
+    let rows =
+      try await names.count > Self.few
+      ? session.query(sql, parameters).rows : session.queryPrepared(sql, parameters, isPlannedOnce: true).rows
     let made = try await noted(rows, installation)
     for row in rows {
       let name = try row.text("name")

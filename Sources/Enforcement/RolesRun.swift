@@ -214,7 +214,7 @@ struct RolesRun: Sendable {
     // Planning it takes longer than reading a few members; sessions rest between batches.
     let rows = try await session.queryPrepared(
       statement(isOld ? PackageResources.observed_members_15_sql : PackageResources.observed_members_sql),
-      [names(whole), names(others), .textArray(members)] + (isOld ? [] : [.text(policyRole.value)]), isPlannedOnce: true
+      [names(whole), names(others), .textArray(members)] + (isOld ? [] : [.text(policyRole.value)])
     ).rows
     return try rows.flatMap { row in
       let alike = try Membership(
