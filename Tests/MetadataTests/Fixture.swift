@@ -233,4 +233,16 @@ extension Fixture {
       condition: try Condition.parse(condition))
     _ = try await write { try await $0.apply(policy) }
   }
+
+  /// As if every member had been read back in the target.
+  func finishJoining() async throws {
+    let pairs = try await rows("select audience_role, member_role from desired_member")
+    let (roles, members) = (
+      try pairs.map { try $0.text("audience_role") }, try pairs.map { try $0.text("member_role") }
+    )
+    try await write { session in
+      try await session.finishJoining(
+        of: connection.id, roles: Array(Set(roles)), audiences: roles, members: members)
+    }
+  }
 }

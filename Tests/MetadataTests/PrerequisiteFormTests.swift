@@ -38,18 +38,6 @@ struct PrerequisiteFormTests {
         """, [.text(name)]
       ).count
     }
-
-    /// As if every member had been read back in the target.
-    func finishJoining() async throws {
-      let pairs = try await fixture.rows("select audience_role, member_role from desired_member")
-      let (roles, members) = (
-        try pairs.map { try $0.text("audience_role") }, try pairs.map { try $0.text("member_role") }
-      )
-      try await fixture.write { session in
-        try await session.finishJoining(
-          of: fixture.connection.id, roles: Array(Set(roles)), audiences: roles, members: members)
-      }
-    }
   }
 
   private func run(_ body: @Sendable (World) async throws -> Void) async throws {
@@ -76,7 +64,7 @@ struct PrerequisiteFormTests {
     try await run { world in
       try await world.apply(.subscribe, 0..<150, "orders")
       try await world.apply(.subscribe, 150..<201, "items")
-      try await world.finishJoining()
+      try await world.fixture.finishJoining()
       #expect(try await world.forms() == ["main audience", "sales audience"])
       let fewer = try await world.apply(.revoke, 49..<150, "orders")
       #expect(fewer == ["revoke subscription", "revoke audience"])
@@ -103,7 +91,7 @@ struct PrerequisiteFormTests {
       try await world.apply(.subscribe, 0..<201, "orders")
       try await world.apply(.subscribe, 201..<400, "items")
       #expect(try await world.forms() == ["orders joining"])
-      try await world.finishJoining()
+      try await world.fixture.finishJoining()
       try await world.apply(.subscribe, 0..<2, "items")
       #expect(try await world.forms() == ["items joining", "orders audience"])
     }
@@ -114,7 +102,7 @@ struct PrerequisiteFormTests {
     try await run { world in
       try await world.apply(.subscribe, 0..<201, "orders")
       try await world.apply(.subscribe, 201..<390, "items")
-      try await world.finishJoining()
+      try await world.fixture.finishJoining()
       let jobs = try await world.apply(.revoke, 50..<201, "orders")
       #expect(jobs == ["revoke subscription", "revoke audience"])
       #expect(try await world.forms() == ["orders audience"])

@@ -34,18 +34,6 @@ struct SubscriptionFormTests {
         [.int8Array(jobs.map(\.id))])
       return Set(try rows.map { try $0.text("job") })
     }
-
-    /// As if every member had been read back in the target.
-    func finishJoining() async throws {
-      let pairs = try await fixture.rows("select audience_role, member_role from desired_member")
-      let (roles, members) = (
-        try pairs.map { try $0.text("audience_role") }, try pairs.map { try $0.text("member_role") }
-      )
-      try await fixture.write { session in
-        try await session.finishJoining(
-          of: fixture.connection.id, roles: Array(Set(roles)), audiences: roles, members: members)
-      }
-    }
   }
 
   private func run(_ body: @Sendable (World) async throws -> Void) async throws {
@@ -77,7 +65,7 @@ struct SubscriptionFormTests {
       }
       #expect(try await world.fixture.rows("select from desired_access where role_kind = 'user'").count == 7)
       #expect(try await world.fixture.rows("select from desired_access where role_kind = 'audience'").count == 1)
-      try await world.finishJoining()
+      try await world.fixture.finishJoining()
       #expect(try await world.forms() == ["read audience"])
       #expect(try await world.fixture.rows("select from desired_access where role_kind = 'user'").isEmpty)
     }
@@ -86,7 +74,7 @@ struct SubscriptionFormTests {
   @Test func anAudienceStaysUntilLessThanHalfAreLeft() async throws {
     try await run { world in
       try await world.apply(.subscribe, 0..<201)
-      try await world.finishJoining()
+      try await world.fixture.finishJoining()
       let fewer = try await world.apply(.revoke, 100..<201)
       #expect(try await world.subjects(fewer) == ["revoke subscription", "revoke audience"])
       #expect(try await world.forms() == ["read audience"])
@@ -102,7 +90,7 @@ struct SubscriptionFormTests {
       try await world.apply(.subscribe, 0..<150)
       try await world.apply(.subscribe, 150..<201, .write)
       #expect(try await world.forms() == ["read joining", "write joining"])
-      try await world.finishJoining()
+      try await world.fixture.finishJoining()
       try await world.apply(.subscribe, 0..<1, .write)
       let members = try await world.fixture.rows(
         "select starts_with(audience_role, 'sluice_w_') as writes from desired_member where member_role = 'u0'")
@@ -123,7 +111,7 @@ struct SubscriptionFormTests {
   @Test func expiredSubscribersLeaveTheAudience() async throws {
     try await run { world in
       try await world.apply(.subscribe, 0..<201)
-      try await world.finishJoining()
+      try await world.fixture.finishJoining()
       try await world.fixture.execute(
         "delete from job; update subscription set expires_at = now() - interval '1 day' where id % 50 = 0")
       let ended = try await world.fixture.write { try await $0.expireSubscriptions(limit: 100) }
