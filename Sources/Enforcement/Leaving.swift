@@ -30,9 +30,6 @@ enum Leaving: Sendable {
 /// connection is gone. Not while a database is still being left, and not while one could not be: its grants would stay
 /// behind with nobody who knows of them.
 extension RolesRun {
-  /// Roles dropped in one transaction: each is locked until its end, and so are its memberships.
-  private static let rolesATransaction = 500
-
   /// - Parameter outcome: the run's, to which what is dropped and what stays is added
   func leave(_ outcome: inout RolesOutcome, in session: PostgresConnection) async throws -> Leaving {
     guard try await isDeleting() else { return .done(leftovers: []) }

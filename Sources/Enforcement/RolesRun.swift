@@ -42,8 +42,9 @@ struct RolesRun: Sendable {
 
   /// Roles that are made in the transaction that grants to them; more have their own.
   private static let rolesWithGrants = 100
-  /// Roles that are made in a transaction of their own: each is locked until its end.
-  private static let rolesATransaction = 500
+  /// Roles that are made, or dropped, in a transaction of their own: each is locked until its end, and so are the
+  /// memberships of those that are dropped.
+  static let rolesATransaction = 500
 
   private func locked<Value: Sendable>(
     _ session: PostgresConnection, _ body: @Sendable (PostgresConnection) async throws -> Value
