@@ -14,7 +14,7 @@ enum ReachedLimit: String, Sendable {
   /// Pairs that one look puts into the audit trail, and ways of access of each.
   case auditedPairs = "audited_pairs"
   case auditedRoutes = "audited_routes"
-  /// Pairs of a person and a data source of one search for foreign access.
+  /// Time of one search for foreign access; what it left out is told in pairs of a person and a data source.
   case foreignPairs = "foreign_pairs"
   /// Differences that one comparison keeps.
   case driftEntries = "drift_entries"
