@@ -10,10 +10,8 @@ import Testing
 struct SweepTests {
   private static let server = Task<TestServer, any Error> { try await TestServer.start(name: "sweeps") }
 
-  private static func run(
-    rights: TestTarget.Rights = .own, _ body: @Sendable (Bench) async throws -> Void
-  ) async throws {
-    try await Bench.run(targetServer: try await server.value, rights: rights, body)
+  private static func run(_ body: @Sendable (Bench) async throws -> Void) async throws {
+    try await Bench.run(targetServer: try await server.value, body)
   }
 
   /// What somebody does behind our back, and how a sweep tells it.
