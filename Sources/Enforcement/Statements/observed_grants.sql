@@ -10,13 +10,15 @@ with me as (
 ), relation as materialized (
   -- By OID, however few sequences the server believes there are: a scan of pg_class takes longer than all of this.
   select c.oid, c.relkind, c.relnamespace, c.relowner, c.relacl
-  from pg_class c
-  where c.oid = any ($2::bigint[]::oid[] || array(
-      select d.objid from pg_depend d
-      where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass and d.deptype = 'a'
-        and d.refobjid = any ($2::bigint[]::oid[])))
-    and (c.relkind = 'S' or c.oid = any ($2::bigint[]::oid[]))
-), securable as (
+  from (
+    select unnest($2::bigint[]::oid[]) as oid
+    union
+    select d.objid from pg_depend d
+    where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass and d.deptype = 'a'
+      and d.refobjid = any ($2::bigint[]::oid[])
+  ) as asked
+    cross join lateral (select * from pg_class c where c.oid = asked.oid offset 0) as c
+), securable as materialized (
   select case c.relkind when 'S' then 'sequence' else 'table' end as family, c.oid, c.relnamespace as schema,
     c.relowner as owner,
     coalesce(c.relacl, acldefault((case c.relkind when 'S' then 's' else 'r' end)::"char", c.relowner)) as acl
@@ -30,24 +32,32 @@ with me as (
   select 'database', b.oid, null, b.datdba, coalesce(b.datacl, acldefault('d', b.datdba))
   from pg_database b
   where b.datname = current_database()
-), item as materialized (
-  select s.family, s.oid, s.schema, s.owner, x.grantor, x.grantee, x.privilege_type, x.is_grantable
-  from securable s cross join lateral aclexplode(nullif(s.acl || '{}'::aclitem[], '{}')) x
+), held as materialized (
+  select s.family, s.oid, s.schema, s.owner, x.grantor, x.grantee, x.privilege_type as privilege, g.rolname
+  from securable s
+    cross join lateral aclexplode(nullif(s.acl || '{}'::aclitem[], '{}')) x
+    left join grantee g on g.oid = x.grantee
+  where g.oid is not null or x.grantee = 0 and s.family in ('schema', 'database')
+), unclear as (
+  -- Whoever made an entry holds the grant option, and we come first: only of others' entries it depends on who else does.
+  select distinct h.family, h.oid from held h cross join me
+  where h.grantor <> me.oid and h.owner <> me.oid and not me.rolsuper
 ), inherited as materialized (
   select oid from pg_roles where pg_has_role(oid, 'USAGE')
 ), option as materialized (
-  select distinct on (i.family, i.oid, i.privilege_type) i.family, i.oid, i.privilege_type, i.grantee as role
-  from item i cross join me
-  where i.is_grantable and i.grantee in (select oid from inherited)
-  order by i.family, i.oid, i.privilege_type, i.grantee = me.oid desc,
-    count(*) over (partition by i.family, i.oid, i.grantee) desc, i.grantee
+  select distinct on (s.family, s.oid, x.privilege_type) s.family, s.oid, x.privilege_type as privilege,
+    x.grantee as role
+  from securable s join unclear u on u.family = s.family and u.oid = s.oid
+    cross join lateral aclexplode(nullif(s.acl || '{}'::aclitem[], '{}')) x cross join me
+  where x.is_grantable and x.grantee in (select oid from inherited)
+  order by s.family, s.oid, x.privilege_type, x.grantee = me.oid desc,
+    count(*) over (partition by s.family, s.oid, x.grantee) desc, x.grantee
 )
-select i.family, i.oid::bigint as oid, i.schema::bigint as schema, coalesce(g.rolname, '') as role,
-  i.privilege_type as privilege, pg_get_userbyid(i.grantor) as grantor,
-  i.grantee = i.owner and i.grantor = i.owner as is_owned,
-  coalesce(i.grantor = case when me.rolsuper or i.owner = me.oid then i.owner when o.role = me.oid then me.oid
-    when i.owner in (select oid from inherited) then i.owner else o.role end, false) as is_ours
-from item i cross join me
-  left join grantee g on g.oid = i.grantee
-  left join option o on o.family = i.family and o.oid = i.oid and o.privilege_type = i.privilege_type
-where g.oid is not null or i.grantee = 0 and i.family in ('schema', 'database')
+select h.family, h.oid::bigint as oid, h.schema::bigint as schema, coalesce(h.rolname, '') as role,
+  h.privilege, pg_get_userbyid(h.grantor) as grantor,
+  h.grantee = h.owner and h.grantor = h.owner as is_owned,
+  coalesce(h.grantor = case when me.rolsuper or h.owner = me.oid then h.owner
+    when h.grantor = me.oid or o.role = me.oid then me.oid
+    when h.owner in (select oid from inherited) then h.owner else o.role end, false) as is_ours
+from held h cross join me
+  left join option o on o.family = h.family and o.oid = h.oid and o.privilege = h.privilege
