@@ -11,12 +11,20 @@ package struct ExactText: Sendable, Hashable, Comparable, ExpressibleByStringLit
   package var description: String { value }
 
   package static func == (left: ExactText, right: ExactText) -> Bool {
-    left.value.utf8.elementsEqual(right.value.utf8)
+    left.value.utf8.count == right.value.utf8.count && left.withBytes(of: right) { $0.elementsEqual($1) }
   }
 
   /// Order of the code points, which is the order of their UTF-8 bytes.
   package static func < (left: ExactText, right: ExactText) -> Bool {
-    left.value.utf8.lexicographicallyPrecedes(right.value.utf8)
+    left.withBytes(of: right) { $0.lexicographicallyPrecedes($1) }
+  }
+
+  /// Sets of grants compare names by the million, which takes several times as long through `String.UTF8View`.
+  private func withBytes(
+    of other: ExactText, _ compare: (UnsafeBufferPointer<UInt8>, UnsafeBufferPointer<UInt8>) -> Bool
+  ) -> Bool {
+    var (left, right) = (value, other.value)
+    return left.withUTF8 { left in right.withUTF8 { right in compare(left, right) } }
   }
 
   package func hash(into hasher: inout Hasher) {
