@@ -47,6 +47,9 @@ struct DatabaseOutcome: Sendable {
 
   var verifiedCount: Int { verified.count }
 
+  /// The roles that were granted something.
+  var receiving: Set<String> { Set(plan.grants.map(\.grantee.value)) }
+
   /// Our entries before the statements, wherever those touch anything.
   var observed: Set<Grant> { inputs.observed.ours.union(prerequisites.observed) }
 

@@ -17,6 +17,8 @@ struct DatabaseProgress: Sendable {
   private(set) var pace: ChunkPace
   /// Roles that may keep USAGE or CONNECT without a use for it once all is done.
   private(set) var relieved: [String: ManagedRole.Kind] = [:]
+  /// Roles that the metadata database knows to be granted to by this run.
+  private(set) var noted: Set<String> = []
   /// What was tried in vain on the window that is not done yet.
   private(set) var refused: Set<Grant> = []
   private(set) var round = 0

@@ -123,7 +123,8 @@ struct DatabaseRun: Sendable {
         for way in inputs.ways.all { roles[way.role.value] = nil }
       }
       // What this transaction revoked is gone already.
-      let unused = try await Prerequisites.unused(by: roles, self, agenda, revokes: [], in: session)
+      let served = progress.outcomes.reduce(into: inputs.prerequisites) { $0.formUnion($1.inputs.prerequisites) }
+      let unused = try await Prerequisites.unused(by: roles, self, agenda, revokes: [], served: served, in: session)
       application.learn(unused.names)
       outcome.take(unused, apartFrom: progress.refused)
       try await application.carryOut(
@@ -131,7 +132,7 @@ struct DatabaseRun: Sendable {
     }
     outcome.note(application)
     try await verify(&outcome, application, in: session)
-    try await recordBeforeCommit(outcome, made)
+    try await recordBeforeCommit(outcome, made, after: progress)
     return Chunk(agenda: agenda, window: window, isWhole: isWhole, outcome: outcome)
   }
 
@@ -169,9 +170,11 @@ struct DatabaseRun: Sendable {
   }
 
   /// What must be known of however the COMMIT ends: a grant that nobody remembers would never be taken back.
-  private func recordBeforeCommit(_ outcome: DatabaseOutcome, _ made: Set<String>) async throws {
+  private func recordBeforeCommit(
+    _ outcome: DatabaseOutcome, _ made: Set<String>, after progress: DatabaseProgress
+  ) async throws {
     let kinds = outcome.inputs.roleKinds
-    let roles = Set(outcome.plan.grants.map(\.grantee.value)).union(made).map {
+    let roles = outcome.receiving.subtracting(progress.noted).union(made).map {
       ManagedRole(role: $0, kind: kinds[$0] ?? .user, made: made.contains($0))
     }
     let given = outcome.given

@@ -107,6 +107,9 @@ struct GrantInputs: Sendable {
     }
   }
 
+  /// USAGE and CONNECT that should be there.
+  var prerequisites: Set<Grant> { wanted.filter { $0.securable.family < .table } }
+
   /// Whether a data source is only looked at because a sequence serves it too.
   func isShared(_ securable: Int64) -> Bool {
     places[securable].flatMap { catalog.relations[$0.oid] }?.isAsked == false

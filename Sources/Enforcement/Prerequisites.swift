@@ -21,26 +21,29 @@ struct Prerequisites: Sendable {
   ///   - roles: that may have some without a use for it
   ///   - revokes: what the roles lose in this transaction, or would lose
   ///   - grants: what would be granted
+  ///   - served: what the run has found to be needed already
   static func unused(
     by roles: [String: ManagedRole.Kind], _ run: DatabaseRun, _ agenda: Agenda, revokes: Set<Grant>,
-    grants: Set<Grant> = [], in session: PostgresConnection
+    grants: Set<Grant> = [], served: Set<Grant> = [], in session: PostgresConnection
   ) async throws -> Prerequisites {
     var found = Prerequisites()
     // best effort: a role that PostgreSQL cannot have holds nothing
     let grantees = Set(roles.keys.compactMap { try? RoleName($0) })
     guard !grantees.isEmpty else { return found }
     let names = Set(grantees.map(\.value))
-    let schemas = try await RoleHoldings.read(names, schemas: [], in: session).schemas
+    let schemas = try await heldSchemas(of: names, in: session)
     let facts = try await CatalogFacts.read([], schemas: schemas, in: session)
     found.names = facts.names
     let held = try await ObservedState.read(
       roles: grantees, relations: [], schemas: schemas, in: session)
     found.observed = held.ours
     let database = SecurableOID(family: .database, oid: facts.databaseOID)
+    let unclear = Set(held.ours.subtracting(served).map(\.grantee.value))
     let (needed, places, remembered, ways) = try await run.metadata.read { metadata in
       let places = try await metadata.places(in: run.database, at: [])
       return (
-        run.isLeftForGood ? [:] : try await metadata.desiredSchemas(database: run.database, roles: names), places,
+        run.isLeftForGood || unclear.isEmpty
+          ? [:] : try await metadata.desiredSchemas(database: run.database, roles: unclear), places,
         try await metadata.managedGrants(
           of: run.connection.id, roles: Array(names), on: places.prerequisiteIDs),
         run.isLeftForGood ? WaysIn() : try await metadata.waysIn(to: run.database)
@@ -50,7 +53,7 @@ struct Prerequisites: Sendable {
     let given = Set(remembered.grants.compactMap(places.grant))
     func isNeeded(_ grant: Grant) -> Bool {
       if carried.contains(grant) { return false }
-      if ways.grants.contains(grant) { return true }
+      if ways.grants.contains(grant) || served.contains(grant) { return true }
       guard let schemas = needed[grant.grantee.value] else { return false }
       return grant.securable == database || schemas.contains(grant.securable.oid)
     }
@@ -68,6 +71,13 @@ struct Prerequisites: Sendable {
       places.grant(grant).map { !kept.contains($0) && !isNeeded($0) } ?? false
     }
     return found
+  }
+
+  private static func heldSchemas(of roles: Set<String>, in session: PostgresConnection) async throws -> Set<UInt32> {
+    let rows = try await session.query(
+      statement(PackageResources.held_schemas_sql), [.textArray(Array(roles))]
+    ).rows
+    return Set(try rows.map { UInt32(truncatingIfNeeded: try $0.int("oid")) })
   }
 
   /// Which of these entries of users an audience carries as well: one that holds the same, with all its members, and of
