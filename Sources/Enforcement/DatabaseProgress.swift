@@ -40,13 +40,14 @@ struct DatabaseProgress: Sendable {
   private var givenUp: [UInt32: Failure] = [:]
   private var givenUpInARow = 0
 
-  init(target: Duration) { pace = ChunkPace(target: target) }
+  init(pace: ChunkPace) { self.pace = pace }
 
   /// A transaction has committed.
   mutating func note(_ chunk: DatabaseRun.Chunk, took: Duration) {
     (failures, waits, givenUpInARow) = (0, 0, 0)
     pace.note(chunk.window.count, took: took)
     outcomes.append(chunk.outcome)
+    noted.formUnion(chunk.outcome.receiving)
     if chunk.isWhole { examined += chunk.window.count }
     relieved.merge(chunk.outcome.inputs.rolesToRelieve(chunk.outcome.plan)) { $1 }
     refused = chunk.isWhole ? [] : refused.union(chunk.outcome.failures.keys)

@@ -27,7 +27,8 @@ struct DatabaseRun: Sendable {
   }
 
   func work(_ jobs: [ClaimedJob], in session: PostgresConnection) async throws -> DatabaseProgress {
-    var progress = DatabaseProgress(target: limits.transactionTime)
+    var progress = DatabaseProgress(
+      pace: ChunkPace(target: limits.transactionTime, serverVersion: await session.serverVersion))
     let limit = Deadline.after(LaneRun.longestRun)
     while !progress.isDone, !limit.hasPassed {
       let began = ContinuousClock.now
@@ -106,7 +107,7 @@ struct DatabaseRun: Sendable {
     if progress.round > 0 { try await Application.loosePatience(in: session) }
     let inputs = try await read(window, of: agenda, in: session)
     let all = GrantPlan.diff(inputs, apartFrom: progress.refused)
-    let plan = all.limited()
+    let plan = all.limited(locksTables: progress.pace.locksTables)
     let isWhole = plan.size == all.size
     var outcome = DatabaseOutcome(inputs: inputs, plan: plan, names: agenda.names, naming: naming)
     var application = Application(session: session, names: inputs.catalog.names)

@@ -34,18 +34,20 @@ struct GrantPlan: Sendable {
   /// As much of it as one transaction takes: whole roles, because a grant is worth nothing without its prerequisites. And
   /// on what others are still to be granted nobody loses anything: who is to hold a table in another way would be refused
   /// in between.
-  func limited(locks: Int = ChunkPace.maximumLocks, grants limit: Int = ChunkPace.maximumGrants) -> GrantPlan {
+  func limited(locksTables: Bool) -> GrantPlan {
     var size: [RoleName: Int] = [:]
     for grant in revokes.union(grants) { size[grant.grantee, default: 0] += 1 }
     let receiving = Set(grants.map(\.grantee))
     let granted = Set(grants.map(\.securable))
     let replaced = Set(revokes.filter { granted.contains($0.securable) }.map(\.grantee)).subtracting(receiving)
     let losing = Set(size.keys).subtracting(receiving).subtracting(replaced)
-    let securables = granted.union(revokes.map(\.securable)).count
+    let locked = locksTables ? granted.union(revokes.map(\.securable)).count : 0
     var (chosen, total) = (Set<RoleName>(), 0)
     for role in losing.sorted() + receiving.sorted() + replaced.sorted() {
       total += size[role] ?? 0
-      if !chosen.isEmpty, chosen.count + securables >= locks || total > limit { break }
+      if !chosen.isEmpty, chosen.count + locked >= ChunkPace.maximumLocks || total > ChunkPace.maximumGrants {
+        break
+      }
       chosen.insert(role)
     }
     if chosen.count == size.count { return self }

@@ -82,7 +82,7 @@ struct ChunkTests {
     var left = GrantPlan(grants: grants)
     var transactions = 0
     while !left.isEmpty {
-      let part = left.limited()
+      let part = left.limited(locksTables: true)
       #expect(Set(part.grants.map(\.grantee)).count < 1000)
       left.grants.subtract(part.grants)
       transactions += 1
@@ -100,26 +100,30 @@ struct ChunkTests {
     var left = GrantPlan(
       revokes: [try grant("audience", shared), try grant("audience", other), try grant("leaver", other)],
       grants: Set(try (0..<2000).map { try grant("r\($0)", shared) }))
-    let first = left.limited()
+    let first = left.limited(locksTables: true)
     #expect(first.revokes == [try grant("leaver", other)], "nothing is granted on that table")
     while !left.grants.isEmpty {
-      let part = left.limited()
+      let part = left.limited(locksTables: true)
       left.grants.subtract(part.grants)
       left.revokes.subtract(part.revokes)
       #expect(left.revokes.contains(try grant("audience", shared)) || left.grants.isEmpty)
     }
-    left.revokes.subtract(left.limited().revokes)
+    left.revokes.subtract(left.limited(locksTables: true).revokes)
     #expect(left.isEmpty)
   }
 
-  @Test func transactionsGrowSlowlyAndShrinkAtOnce() {
-    var pace = ChunkPace(target: .milliseconds(250))
+  @Test(arguments: [170_010, 180_006])
+  func transactionsGrowTowardsTheirTimeAndShrinkAtOnce(serverVersion: Int) {
+    var pace = ChunkPace(target: .milliseconds(250), serverVersion: serverVersion)
     let first = pace.limit
-    pace.note(first, took: .milliseconds(50))
-    #expect(pace.limit > first)
+    pace.note(first, took: .milliseconds(150))
+    #expect(pace.limit > first && pace.limit < first * 2)
+    pace.note(pace.limit, took: .milliseconds(300))
+    #expect(pace.limit < first * 2, "that was long enough")
     for _ in 0..<20 { pace.note(pace.limit, took: .milliseconds(50)) }
     let most = pace.limit
-    #expect(most * 2 < 1000, "with a sequence each, below a thousand locks")
+    #expect(most >= first * 2)
+    if serverVersion >= 180_000 { #expect(most * 2 < ChunkPace.maximumLocks, "with a sequence each") }
     pace.note(pace.limit, took: .seconds(2))
     #expect(pace.limit == most / 2)
     pace.noteFailure(of: pace.limit, isSlow: false)
