@@ -75,9 +75,10 @@ extension DatabaseRun {
     }
     let (desired, given) = relations
     let held = try await RoleHoldings.read(roles.union(desired.keys.map(\.role)), in: session).relations
-    let concerned = held.union(desired.keys).union(given)
-    let wanted = isLeftForGood ? [:] : desired.filter { held.contains($0.key) }
-    guard !wanted.isEmpty else { return Set(concerned.map(\.relation)) }
+    let wanted = isLeftForGood || held.isEmpty ? [:] : desired.filter { held.contains($0.key) }
+    guard !wanted.isEmpty else {
+      return Set(held.map(\.relation)).union(desired.keys.lazy.map(\.relation)).union(given.lazy.map(\.relation))
+    }
     let rows = try await session.query(
       statement(PackageResources.settled_relations_sql),
       [
@@ -89,7 +90,7 @@ extension DatabaseRun {
     let settled = try rows.map { row in
       RoleHoldings.Holder(role: try row.text("role"), relation: UInt32(truncatingIfNeeded: try row.int("oid")))
     }
-    return Set(concerned.subtracting(settled).map(\.relation))
+    return Set(held.union(desired.keys).union(given).subtracting(settled).map(\.relation))
   }
 }
 

@@ -13,8 +13,8 @@ struct DatabaseOutcome: Sendable {
   private var notes: [Note]
   /// What the server remarked on the statements that named a grant.
   private var warnings: [Grant: [String]] = [:]
-  /// What was read back, as text, by entry: those that are there, with their grantor, and those that are gone.
-  private(set) var verified: [Grant: String] = [:]
+  /// What was read back, and what its securables were called.
+  private var verified: (entries: Verification, names: GrantStatements.Names)?
   private var index = GrantIndex()
 
   /// Something to be said of a role, or of what a role has on a data source.
@@ -45,7 +45,7 @@ struct DatabaseOutcome: Sendable {
     return text.utf8.count <= Self.auditedBytes ? text : String(text.prefix(Self.auditedBytes)) + " …"
   }
 
-  var verifiedCount: Int { verified.count }
+  var verifiedCount: Int { verified?.entries.count ?? 0 }
 
   /// The roles that were granted something.
   var receiving: Set<String> { Set(plan.grants.map(\.grantee.value)) }
@@ -73,15 +73,11 @@ struct DatabaseOutcome: Sendable {
     for done in application.done where !done.warnings.isEmpty {
       for grant in done.rectangle.grants { warnings[grant, default: []] += done.warnings }
     }
-    index = GrantIndex(plan.grants.union(plan.revokes), inputs)
   }
 
   mutating func note(_ verification: Verification, _ names: GrantStatements.Names) {
     failures.merge(verification.failures) { first, _ in first }
-    for (grant, grantor) in verification.present {
-      verified[grant] = "\(Verification.text(grant, names)) by \(grantor)"
-    }
-    for grant in verification.absent { verified[grant] = "no \(Verification.text(grant, names))" }
+    verified = (verification, names)
   }
 
   /// Relations to be looked at again because somebody else changed them at the same time.
@@ -101,8 +97,10 @@ struct DatabaseOutcome: Sendable {
     plan.revokes.subtract(lost)
     for grant in lost { failures[grant] = nil }
     roleFailures = roleFailures.filter { $0.value.kind != .conflict }
-    index = GrantIndex(plan.grants.union(plan.revokes), inputs)
   }
+
+  /// Once everything is done: each of many jobs finds its own.
+  mutating func index(for jobs: [ClaimedJob]) { index = GrantIndex(plan, inputs, for: Set(jobs.map(\.scope.subject))) }
 
   /// Relations that are desired but no longer in the target.
   var missingRelations: Set<Int64> {
@@ -111,10 +109,11 @@ struct DatabaseOutcome: Sendable {
 
   /// What this run granted to users' roles; what is on a sequence, for the sake of those tables that they may write.
   var given: [ManagedGrant] {
+    let done = plan.grants.filter { inputs.managed[$0.grantee.value] == .user && failures[$0] == nil }
+    guard !done.isEmpty else { return [] }
     let writing = Set(
       inputs.desired.accesses.filter { $0.access == .write }
         .map { Extent.Pair(role: $0.role.value, securable: $0.securable) })
-    let done = plan.grants.filter { failures[$0] == nil }
     return Array(
       Set(
         done.flatMap { grant in
@@ -127,6 +126,7 @@ struct DatabaseOutcome: Sendable {
 
   /// What was remembered of users' roles, is not wanted, and is not there any more, whoever took it.
   var taken: [ManagedGrant] {
+    if inputs.remembered.grants.isEmpty && prerequisites.forgotten.isEmpty { return [] }
     let left = inputs.observed.ours.subtracting(plan.revokes.filter { failures[$0] == nil })
     let kept = Set(inputs.wanted.union(left).flatMap(inputs.atTables))
     let gone = inputs.remembered.grants.filter { grant in
@@ -145,11 +145,7 @@ struct DatabaseOutcome: Sendable {
         .map { Extent.Pair(role: $0.role, securable: $0.securable) })
   }
 
-  /// Pairs that jobs name and that are not to have anything, such as those that a guardrail bars.
-  var refusedPairs: Set<Extent.Pair> {
-    inputs.extent.pairs.subtracting(
-      inputs.desired.accesses.map { Extent.Pair(role: $0.role.value, securable: $0.securable) })
-  }
+  var refusedPairs: Set<Extent.Pair> { inputs.refusedPairs }
 
   private func remembered(_ grant: Grant) -> [ManagedGrant] {
     guard inputs.managed[grant.grantee.value] == .user else { return [] }
@@ -173,13 +169,27 @@ extension DatabaseOutcome {
     }
   }
 
-  /// What was done for the job.
-  func work(of job: ClaimedJob) -> (granted: Int, revoked: Int, verified: [String]) {
-    let mine = grants(of: job).filter { failures[$0] == nil }
-    return (
-      mine.count { plan.grants.contains($0) }, mine.count { plan.revokes.contains($0) },
-      mine.sorted().compactMap { verified[$0] }
-    )
+  /// What was done for a job, and read back.
+  struct Work {
+    let granted: Int
+    let revoked: Int
+    let verified: Int
+    /// Some of what was read back, in words.
+    let texts: [String]
+  }
+
+  /// - Parameter listed: at most so many entries come as text
+  func work(of job: ClaimedJob, listed: Int) -> Work {
+    let all = grants(of: job)
+    let mine = failures.isEmpty ? all : all.filter { failures[$0] == nil }
+    let revoked = plan.revokes.isEmpty ? 0 : mine.count { plan.revokes.contains($0) }
+    guard let (entries, names) = verified else {
+      return Work(granted: mine.count - revoked, revoked: revoked, verified: 0, texts: [])
+    }
+    let isWhole = failures.isEmpty && entries.count == plan.size
+    let found = isWhole ? mine : mine.filter(entries.holds)
+    let texts = (listed > 0 ? found.sorted() : []).prefix(listed).map { entries.text($0, names) }
+    return Work(granted: mine.count - revoked, revoked: revoked, verified: found.count, texts: texts)
   }
 
   /// What is to be said of what the job is about.
@@ -237,11 +247,13 @@ private struct GrantIndex: Sendable {
 
   init() {}
 
-  init(_ grants: Set<Grant>, _ inputs: GrantInputs) {
-    all = Array(grants)
-    for grant in grants {
+  /// - Parameter subjects: what the jobs name; of the others nothing is found
+  init(_ plan: GrantPlan, _ inputs: GrantInputs, for subjects: Set<JobScope.Subject>) {
+    all = Array(plan.grants) + plan.revokes
+    if !subjects.isDisjoint(with: [.grantee, .audience]) { byRole = Dictionary(grouping: all, by: \.grantee.value) }
+    guard !subjects.isDisjoint(with: [.subscription, .securable]) else { return }
+    for grant in all {
       let role = grant.grantee.value
-      byRole[role, default: []].append(grant)
       let tables = inputs.tables(of: grant.securable)
       if tables.isEmpty {
         apart.append(grant)

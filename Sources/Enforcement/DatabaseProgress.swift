@@ -119,8 +119,11 @@ extension DatabaseProgress {
   /// The results of the jobs that were decided; the others come again.
   func results(of jobs: [ClaimedJob]) -> [JobResult] {
     guard let agenda else { return [] }
-    return decided(jobs).map { job in
-      isPostponed(job) ? JobResult(id: job.id, outcome: .snoozed(SessionEnding.poll)) : result(of: job, agenda)
+    var prepared = self
+    for index in outcomes.indices { prepared.outcomes[index].index(for: jobs) }
+    return decided(jobs).map { [prepared] job in
+      isPostponed(job)
+        ? JobResult(id: job.id, outcome: .snoozed(SessionEnding.poll)) : prepared.result(of: job, agenda)
     }
   }
 
@@ -202,12 +205,13 @@ extension DatabaseProgress {
 
   private func summary(of job: ClaimedJob, _ agenda: Agenda) -> String {
     var summary = Summary()
-    var verified: [String] = []
+    var (verified, texts) = (0, [String]())
     for outcome in outcomes {
-      let work = outcome.work(of: job)
+      let work = outcome.work(of: job, listed: Self.listed - texts.count)
       summary.granted += work.granted
       summary.revoked += work.revoked
       verified += work.verified
+      texts += work.texts
     }
     let residual = residual.routes(of: job, role: agenda.names.role(of: job))
     let gaps = job.kind == .revoke ? self.residual.gaps : []
@@ -220,9 +224,7 @@ extension DatabaseProgress {
     }
     if !notes.isEmpty { summary.notes = Array(notes.prefix(Self.listed)) }
     if !warnings.isEmpty { summary.warnings = Array(warnings.prefix(Self.listed)) }
-    if !verified.isEmpty {
-      summary.verified = Verified(entries: verified.count, list: Array(verified.prefix(Self.listed)))
-    }
+    if verified > 0 { summary.verified = Verified(entries: verified, list: texts) }
     if !residual.isEmpty { summary.residual_access = Array(residual.prefix(Self.listed)) }
     if residual.count > Self.listed { summary.residual_access_unlisted = residual.count - Self.listed }
     return ResultText.json(summary)

@@ -107,7 +107,7 @@ struct DatabaseRun: Sendable {
     if progress.round > 0 { try await Application.loosePatience(in: session) }
     let inputs = try await read(window, of: agenda, in: session)
     let all = GrantPlan.diff(inputs, apartFrom: progress.refused)
-    let plan = all.limited(locksTables: progress.pace.locksTables)
+    let plan = all.limited(roles: inputs.roles.count, locksTables: progress.pace.locksTables)
     let isWhole = plan.size == all.size
     var outcome = DatabaseOutcome(inputs: inputs, plan: plan, names: agenda.names, naming: naming)
     var application = Application(session: session, names: inputs.catalog.names)
@@ -147,7 +147,7 @@ struct DatabaseRun: Sendable {
     let made = try await TargetRoles(metadata: metadata, connection: connection, session: session)
       .makeMissing(roles)
     outcome.noteRoles(made, for: grants)
-    let grantable = grants.filter { made.failures[$0.grantee] == nil }
+    let grantable = made.failures.isEmpty ? grants : grants.filter { made.failures[$0.grantee] == nil }
     try await application.carryOut(.grant, GrantRectangle.rectangles(covering: grantable))
     return made.made
   }
@@ -174,10 +174,9 @@ struct DatabaseRun: Sendable {
   private func recordBeforeCommit(
     _ outcome: DatabaseOutcome, _ made: Set<String>, after progress: DatabaseProgress
   ) async throws {
-    let kinds = outcome.inputs.roleKinds
-    let roles = outcome.receiving.subtracting(progress.noted).union(made).map {
-      ManagedRole(role: $0, kind: kinds[$0] ?? .user, made: made.contains($0))
-    }
+    let new = outcome.receiving.subtracting(progress.noted).union(made)
+    let kinds = new.isEmpty ? [:] : outcome.inputs.roleKinds
+    let roles = new.map { ManagedRole(role: $0, kind: kinds[$0] ?? .user, made: made.contains($0)) }
     let given = outcome.given
     guard !roles.isEmpty || !given.isEmpty else { return }
     try await metadata.transaction { metadata in

@@ -41,11 +41,17 @@ struct DesiredState: Sendable {
         access: try row.text("access") == "write" ? .write : .read))
   }
 
+  private struct Entrance: Hashable {
+    let role: RoleName
+    let schema: UInt32
+  }
+
   /// The grants that the accesses come to, given the target's own facts: which relations exist, which sequences
   /// serve them; with the audiences that carry prerequisites for users.
   func grants(in catalog: CatalogFacts, _ ways: WaysIn) -> Set<Grant> {
     var grants = ways.grants.union(ways.direct).filter { catalog.names[$0.securable] != nil }
     let open = ways.open
+    var entered: Set<Entrance> = []
     for access in accesses {
       guard let relation = catalog.relations[access.oid] else { continue }
       if access.access == .write, relation.effective.contains(.insert) {
@@ -61,14 +67,13 @@ struct DesiredState: Sendable {
           Grant(
             grantee: access.role, securable: SecurableOID(kind: relation.kind, oid: access.oid), privilege: privilege))
       }
-      let prerequisites = [
-        Grant(
-          grantee: access.role, securable: SecurableOID(family: .schema, oid: relation.schemaOID), privilege: .usage),
-        Grant(
-          grantee: access.role, securable: SecurableOID(family: .database, oid: catalog.databaseOID),
-          privilege: .connect),
-      ]
-      grants.formUnion(prerequisites.filter { access.roleKind == .audience || open[$0.securable] == nil })
+      func need(_ privilege: Privilege, _ securable: SecurableOID) {
+        guard access.roleKind == .audience || open[securable] == nil else { return }
+        grants.insert(Grant(grantee: access.role, securable: securable, privilege: privilege))
+      }
+      guard entered.insert(Entrance(role: access.role, schema: relation.schemaOID)).inserted else { continue }
+      need(.usage, SecurableOID(family: .schema, oid: relation.schemaOID))
+      need(.connect, SecurableOID(family: .database, oid: catalog.databaseOID))
     }
     return grants
   }

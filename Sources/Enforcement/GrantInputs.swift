@@ -82,10 +82,16 @@ struct GrantInputs: Sendable {
     var relieved = extent.isEverything ? Set(managed.keys) : extent.wholeRoles
     relieved.formUnion(plan.revokes.map(\.grantee.value))
     if !wholeSecurables.isEmpty { relieved.formUnion(remembered.grants.map(\.role)) }
-    let served = Set(desired.accesses.map { Extent.Pair(role: $0.role.value, securable: $0.securable) })
-    relieved.formUnion(extent.pairs.subtracting(served).map(\.role))
+    relieved.formUnion(refusedPairs.map(\.role))
     relieved.formUnion(ways.relieved.keys)
     return managed.filter { relieved.contains($0.key) }
+  }
+
+  /// Pairs that jobs name and that are not to have anything, such as those that a guardrail bars.
+  var refusedPairs: Set<Extent.Pair> {
+    guard !extent.pairs.isEmpty else { return [] }
+    return extent.pairs.subtracting(
+      desired.accesses.map { Extent.Pair(role: $0.role.value, securable: $0.securable) })
   }
 
   private func isGiven(_ grant: Grant) -> Bool { atTables(grant).contains(where: given.contains) }
@@ -128,13 +134,12 @@ struct GrantInputs: Sendable {
 
   /// The kind of each role that should have something.
   var roleKinds: [String: ManagedRole.Kind] {
-    Dictionary(desired.accesses.map { ($0.role.value, $0.roleKind) }, uniquingKeysWith: { first, _ in first })
-      .merging(ways.roles) { first, _ in first }
+    desired.accesses.reduce(into: [:]) { $0[$1.role.value] = $0[$1.role.value] ?? $1.roleKind }.merging(ways.roles) { first, _ in first }
   }
 
   func rolesToGrantTo(_ plan: GrantPlan) -> [RoleName: ManagedRole.Kind] {
     let kinds = roleKinds
     return Dictionary(
-      plan.grants.map { ($0.grantee, kinds[$0.grantee.value] ?? .user) }, uniquingKeysWith: { first, _ in first })
+      uniqueKeysWithValues: Set(plan.grants.map(\.grantee)).map { ($0, kinds[$0.value] ?? .user) })
   }
 }

@@ -12,29 +12,34 @@ struct GrantPlan: Sendable {
   /// - Parameter refused: what was tried in vain already.
   static func diff(_ inputs: GrantInputs, apartFrom refused: Set<Grant> = []) -> GrantPlan {
     var plan = GrantPlan()
-    plan.grants = inputs.wanted.subtracting(inputs.observed.ours).subtracting(inputs.observed.owned).filter { grant in
+    let observed = inputs.observed
+    plan.grants = inputs.wanted.filter { grant in
+      guard !observed.ours.contains(grant), !observed.owned.contains(grant), !refused.contains(grant) else {
+        return false
+      }
       switch grant.securable.family {
       case .table, .sequence: return inputs.covers(grant)
       case .schema, .database:
         // A prerequisite that everybody has needs no entry for each role in an access control list that every
         // statement rewrites.
-        return !inputs.observed.publicly.contains(
+        return !observed.publicly.contains(
           .init(securable: grant.securable, privilege: grant.privilege))
       }
     }
     // USAGE and CONNECT leave last of all: see `Prerequisites`.
-    plan.revokes = inputs.observed.ours.subtracting(inputs.wanted).filter {
-      ($0.securable.family == .table || $0.securable.family == .sequence) && inputs.mayRevoke($0)
+    plan.revokes = observed.ours.filter {
+      $0.securable.family >= .table && !inputs.wanted.contains($0) && !refused.contains($0) && inputs.mayRevoke($0)
     }
-    plan.grants.subtract(refused)
-    plan.revokes.subtract(refused)
     return plan
   }
 
   /// As much of it as one transaction takes: whole roles, because a grant is worth nothing without its prerequisites. And
   /// on what others are still to be granted nobody loses anything: who is to hold a table in another way would be refused
   /// in between.
-  func limited(locksTables: Bool) -> GrantPlan {
+  ///
+  /// - Parameter roles: how many there are of them at most
+  func limited(roles: Int, locksTables: Bool) -> GrantPlan {
+    if size <= ChunkPace.maximumGrants, roles + (locksTables ? size : 0) < ChunkPace.maximumLocks { return self }
     var size: [RoleName: Int] = [:]
     for grant in revokes.union(grants) { size[grant.grantee, default: 0] += 1 }
     let receiving = Set(grants.map(\.grantee))

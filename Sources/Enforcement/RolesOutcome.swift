@@ -21,7 +21,7 @@ struct RolesOutcome: Sendable {
   /// Memberships that should not be there and are not ours to take away.
   private var residual: [Membership]
   /// What was read back of the memberships that were made.
-  private var verified: [Membership] = []
+  private var verified = VerifiedMemberships()
   private var added = MembershipCount()
   private var removed = MembershipCount()
 
@@ -112,7 +112,8 @@ struct RolesOutcome: Sendable {
       }
     }
     let granted = Set(diff.grants.flatMap(\.pairs))
-    verified = after.filter { $0.isOurs && granted.contains(.init(role: $0.role, member: $0.member)) }
+    verified = VerifiedMemberships(
+      after.filter { $0.isOurs && granted.contains(.init(role: $0.role, member: $0.member)) })
   }
 
   /// Who is to be a member no more of some audience of data sources.
@@ -192,7 +193,7 @@ struct RolesOutcome: Sendable {
     func unlisted<Element>(_ all: [Element]) -> Int? { all.count > Self.listed ? all.count - Self.listed : nil }
     let role = names.role(of: job)
     let residual = residual.filter { concerns(job, $0.role, $0.member.value) }
-    let verified = verified.filter { concerns(job, $0.role, $0.member.value) }
+    let verified = verified[role]
     let dropped = dropped.filter { concerns(job, $0) }
     let leftovers = kept.filter { concerns(job, $0.role) }.map(\.text)
     let notes = notes.filter { concerns(job, $0.key.value) || isMember($0.key, of: role) }.map(\.value).sorted()
@@ -232,6 +233,24 @@ private struct MembershipCount: Sendable {
 
   /// - Parameter role: nil for all
   subscript(_ role: String?) -> Int { role.map { byRole[$0] ?? 0 } ?? all }
+}
+
+/// Memberships that were read back, by the roles that have or give them, so that each of many jobs finds its own.
+private struct VerifiedMemberships: Sendable {
+  private var all: [Membership] = []
+  private var places: [String: [Int]] = [:]
+
+  init() {}
+
+  init(_ memberships: [Membership]) {
+    all = memberships
+    for (place, membership) in memberships.enumerated() {
+      for role in [membership.role, membership.member] { places[role.value, default: []].append(place) }
+    }
+  }
+
+  /// - Parameter role: nil for all
+  subscript(_ role: String?) -> [Membership] { role.map { (places[$0] ?? []).map { all[$0] } } ?? all }
 }
 
 /// A membership in the result of a job, with the words of residual access.

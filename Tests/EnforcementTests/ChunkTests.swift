@@ -82,7 +82,7 @@ struct ChunkTests {
     var left = GrantPlan(grants: grants)
     var transactions = 0
     while !left.isEmpty {
-      let part = left.limited(locksTables: true)
+      let part = left.limited(roles: 2000, locksTables: true)
       #expect(Set(part.grants.map(\.grantee)).count < 1000)
       left.grants.subtract(part.grants)
       transactions += 1
@@ -100,15 +100,15 @@ struct ChunkTests {
     var left = GrantPlan(
       revokes: [try grant("audience", shared), try grant("audience", other), try grant("leaver", other)],
       grants: Set(try (0..<2000).map { try grant("r\($0)", shared) }))
-    let first = left.limited(locksTables: true)
+    let first = left.limited(roles: 2000, locksTables: true)
     #expect(first.revokes == [try grant("leaver", other)], "nothing is granted on that table")
     while !left.grants.isEmpty {
-      let part = left.limited(locksTables: true)
+      let part = left.limited(roles: 2000, locksTables: true)
       left.grants.subtract(part.grants)
       left.revokes.subtract(part.revokes)
       #expect(left.revokes.contains(try grant("audience", shared)) || left.grants.isEmpty)
     }
-    left.revokes.subtract(left.limited(locksTables: true).revokes)
+    left.revokes.subtract(left.limited(roles: 2000, locksTables: true).revokes)
     #expect(left.isEmpty)
   }
 

@@ -29,8 +29,9 @@ package struct GrantRectangle: Sendable, Hashable {
     covering grants: Set<Grant>, cost: StatementCost = .measured
   ) -> [GrantRectangle] {
     Dictionary(grouping: grants, by: \.securable.family).values.flatMap { grants in
-      let bySecurable = bySecurable(grants)
-      let byGrantee = byGrantee(grants)
+      let privileges = privileges(grants)
+      let bySecurable = bySecurable(privileges)
+      let byGrantee = byGrantee(privileges)
       return cost.of(byGrantee) < cost.of(bySecurable) ? byGrantee : bySecurable
     }.sorted(by: precedes)
   }
@@ -59,17 +60,17 @@ package struct GrantRectangle: Sendable, Hashable {
     return privileges.mapValues { $0.sorted() }
   }
 
-  private static func bySecurable(_ grants: [Grant]) -> [GrantRectangle] {
+  private static func bySecurable(_ granted: [Pair: [Privilege]]) -> [GrantRectangle] {
     var lines: [Line<SecurableOID>: [RoleName]] = [:]
-    for (pair, privileges) in privileges(grants) {
+    for (pair, privileges) in granted {
       lines[Line(member: pair.securable, privileges: privileges), default: []].append(pair.grantee)
     }
     return shapes(lines).flatMap { shape, securables in pieces(shape.privileges, securables, shape.members) }
   }
 
-  private static func byGrantee(_ grants: [Grant]) -> [GrantRectangle] {
+  private static func byGrantee(_ granted: [Pair: [Privilege]]) -> [GrantRectangle] {
     var lines: [Line<RoleName>: [SecurableOID]] = [:]
-    for (pair, privileges) in privileges(grants) {
+    for (pair, privileges) in granted {
       lines[Line(member: pair.grantee, privileges: privileges), default: []].append(pair.securable)
     }
     return shapes(lines).flatMap { shape, grantees in pieces(shape.privileges, shape.members, grantees) }
