@@ -24,12 +24,18 @@ struct CatalogFacts: Sendable {
     _ relations: Set<UInt32>, schemas: Set<UInt32> = [], in session: PostgresConnection
   ) async throws -> CatalogFacts {
     var facts = CatalogFacts()
+    try await facts.add(relations, schemas: schemas, in: session)
+    return facts
+  }
+
+  mutating func add(
+    _ relations: Set<UInt32> = [], schemas: Set<UInt32>, in session: PostgresConnection
+  ) async throws {
     let rows = try await session.queryPrepared(
       statement(PackageResources.catalog_facts_sql),
       [.int8Array(relations.map(Int64.init)), .int8Array(schemas.map(Int64.init))], isPlannedOnce: true
     ).rows
-    for row in rows { try facts.note(row) }
-    return facts
+    for row in rows { try note(row) }
   }
 
   /// The sequences that serve these relations, with what else they serve.
