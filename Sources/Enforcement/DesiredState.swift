@@ -184,7 +184,8 @@ private struct DesiredQuestion {
     parameters = [.int8(database)]
     if !whole.isEmpty { ask("and securable_id = any (\(bind(.int8Array(whole))))") }
     guard !others.isEmpty, !roles.isEmpty else { return }
-    let these = "and securable_id = any (\(bind(.int8Array(others)))) and role = any (\(bind(.textArray(Array(roles)))))"
+    let (ids, names) = (bind(.int8Array(others)), bind(.textArray(Array(roles))))
+    let these = "and securable_id = any (\(ids)) and role = any (\(names))"
     ask("\(these) and role_kind = 'audience'")
     if !people.isEmpty { ask("\(these) and role_kind = 'user' and identity_id = any (\(bind(.int8Array(people))))") }
   }

@@ -134,7 +134,7 @@ struct GrantInputs: Sendable {
 
   /// The kind of each role that should have something.
   var roleKinds: [String: ManagedRole.Kind] {
-    desired.accesses.reduce(into: [:]) { $0[$1.role.value] = $0[$1.role.value] ?? $1.roleKind }.merging(ways.roles) { first, _ in first }
+    ways.roles.merging(desired.accesses.map { ($0.role.value, $0.roleKind) }) { $1 }
   }
 
   func rolesToGrantTo(_ plan: GrantPlan) -> [RoleName: ManagedRole.Kind] {

@@ -49,6 +49,26 @@ struct GrantorTests {
     }
   }
 
+  /// PostgreSQL leaves what was granted by an option that the grantor still has through another role. A REVOKE acts as
+  /// that role, and does nothing.
+  @Test func whatCanNoLongerBeTakenBackIsToldWithItsGrantor() async throws {
+    try await Bench.run { bench in
+      let ana = try await bench.makeSales()
+      try await bench.subscribe(ana, to: ["sales.orders"])
+      #expect(try await bench.drain().map(\.state) == [.completed])
+      let (manager, group) = (bench.target.manager, "\(bench.target.prefix)_group")
+      try await bench.target.execute(
+        "create role \(group); grant \(group) to \(manager); grant usage on schema sales to \(group);"
+          + "grant select, insert, update, delete, truncate on sales.orders to \(group) with grant option;"
+          + "revoke all on sales.orders from \(manager) cascade")
+      #expect(try await bench.target.canRead(ana, "sales.orders"))
+      try await bench.revoke(ana, from: ["sales.orders"])
+      let job = try #require(try await bench.drain().last { $0.kind == .revoke })
+      #expect(job.state == .completed, "\(job.error ?? "")")
+      #expect(job.result?.contains("\"grantor\": \"\(manager)\"") == true, "\(job.result ?? "")")
+    }
+  }
+
   @Test func aSubscriptionTakesNothingThatSluiceDidNotGive() async throws {
     try await Bench.run { bench in
       let ana = try await bench.makeSalesAsSuperuser()

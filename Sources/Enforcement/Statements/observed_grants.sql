@@ -11,13 +11,16 @@ with me as (
   -- By OID, however few sequences the server believes there are: a scan of pg_class takes longer than all of this.
   select c.oid, c.relkind, c.relnamespace, c.relowner, c.relacl
   from (
-    select unnest($2::bigint[]::oid[]) as oid
-    union
-    select d.objid from pg_depend d
-    where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass and d.deptype = 'a'
-      and d.refobjid = any ($2::bigint[]::oid[])
-  ) as asked
-    cross join lateral (select * from pg_class c where c.oid = asked.oid offset 0) as c
+      select oid, bool_or(is_named) as is_named
+      from (
+        select unnest($2::bigint[]::oid[]) as oid, true as is_named
+        union all
+        select d.objid, false from pg_depend d
+        where d.classid = 'pg_class'::regclass and d.refclassid = 'pg_class'::regclass and d.deptype = 'a'
+          and d.refobjid = any ($2::bigint[]::oid[])) as r
+      group by oid) as asked
+    cross join lateral (
+      select * from pg_class c where c.oid = asked.oid and (asked.is_named or c.relkind = 'S') offset 0) as c
 ), securable as materialized (
   select case c.relkind when 'S' then 'sequence' else 'table' end as family, c.oid, c.relnamespace as schema,
     c.relowner as owner,
@@ -33,15 +36,16 @@ with me as (
   from pg_database b
   where b.datname = current_database()
 ), held as materialized (
-  select s.family, s.oid, s.schema, s.owner, x.grantor, x.grantee, x.privilege_type as privilege, g.rolname
-  from securable s
+  select s.family, s.oid, s.schema, s.owner, x.grantor, x.grantee, x.privilege_type as privilege, g.rolname,
+    x.grantor = me.oid and s.acl @> makeaclitem(me.oid, s.owner, x.privilege_type, true) as is_mine
+  from securable s cross join me
     cross join lateral aclexplode(nullif(s.acl || '{}'::aclitem[], '{}')) x
     left join grantee g on g.oid = x.grantee
   where g.oid is not null or x.grantee = 0 and s.family in ('schema', 'database')
 ), unclear as (
-  -- Whoever made an entry holds the grant option, and we come first: only of others' entries it depends on who else does.
+  -- We come first, and hold the grant option from the owner as a rule. Only where we do not, it depends on who else does.
   select distinct h.family, h.oid from held h cross join me
-  where h.grantor <> me.oid and h.owner <> me.oid and not me.rolsuper
+  where not h.is_mine and h.owner <> me.oid and not me.rolsuper
 ), inherited as materialized (
   select oid from pg_roles where pg_has_role(oid, 'USAGE')
 ), option as materialized (
@@ -57,7 +61,7 @@ select h.family, h.oid::bigint as oid, h.schema::bigint as schema, coalesce(h.ro
   h.privilege, pg_get_userbyid(h.grantor) as grantor,
   h.grantee = h.owner and h.grantor = h.owner as is_owned,
   coalesce(h.grantor = case when me.rolsuper or h.owner = me.oid then h.owner
-    when h.grantor = me.oid or o.role = me.oid then me.oid
+    when h.is_mine or o.role = me.oid then me.oid
     when h.owner in (select oid from inherited) then h.owner else o.role end, false) as is_ours
 from held h cross join me
   left join option o on o.family = h.family and o.oid = h.oid and o.privilege = h.privilege
