@@ -1,24 +1,22 @@
--- Target, 16 and later: memberships in the roles $1, and those of the members $3 in the roles $2, one row for all members
--- whom one grantor gave the same; $4 is the policy role, if there is one. is_ours where that grantor is the role that
--- Sluice grants this audience by (a superuser grants as the bootstrap superuser), is_removable where we may act for it.
--- Left out is what PostgreSQL gives to whoever makes a role.
-with held as (
-  select m.roleid, m.grantor, m.inherit_option, m.set_option, m.admin_option, array_agg(u.rolname::text) as members
-  from pg_roles r join pg_auth_members m on m.roleid = r.oid join pg_roles u on u.oid = m.member
-  where r.rolname = any ($1)
-  group by 1, 2, 3, 4, 5
-  union all
-  select m.roleid, m.grantor, m.inherit_option, m.set_option, m.admin_option, array_agg(u.rolname::text)
-  from pg_roles r join pg_auth_members m on m.roleid = r.oid join pg_roles u on u.oid = m.member
-  where r.rolname = any ($2) and u.rolname = any ($3)
-  group by 1, 2, 3, 4, 5
+-- Target, 16 and later: memberships in the roles $1, of all ($2) or of the members $3, one row for all members whom one
+-- grantor gave the same; $4 is the policy role, if there is one. is_ours where that grantor is the role that Sluice grants
+-- this audience by (a superuser grants as the bootstrap superuser), is_removable where we may act for it. Left out is what
+-- PostgreSQL gives to whoever makes a role.
+with me as materialized (
+  select oid, rolsuper from pg_roles where rolname = current_user
+), manager as materialized (
+  select oid from pg_roles where rolname = $4
 )
-select r.rolname as role, g.rolname as grantor, h.inherit_option as inherits, h.set_option as can_set,
-  h.admin_option as is_admin, h.members,
-  g.oid = case when a.oid is not null then p.oid when s.rolsuper then 10 else s.oid end as is_ours,
-  coalesce(g.oid = p.oid, false) or pg_has_role(g.oid, 'USAGE') as is_removable
-from held h join pg_roles r on r.oid = h.roleid join pg_roles g on g.oid = h.grantor
-  join pg_roles s on s.rolname = current_user
-  left join pg_roles p on p.rolname = $4
-  left join pg_auth_members a on a.roleid = r.oid and a.member = p.oid and a.grantor = 10 and a.admin_option
-where not (h.grantor = 10 and h.admin_option and not h.inherit_option and not h.set_option)
+select r.rolname as role, pg_get_userbyid(m.grantor) as grantor, m.inherit_option as inherits, m.set_option as can_set,
+  m.admin_option as is_admin, array_agg(u.rolname::text) as members,
+  m.grantor = case
+    when exists (
+      select from pg_auth_members a
+      where a.roleid = m.roleid and a.member = (select oid from manager) and a.grantor = 10 and a.admin_option)
+    then (select oid from manager)
+    when (select rolsuper from me) then 10 else (select oid from me) end as is_ours,
+  coalesce(m.grantor = (select oid from manager), false) or pg_has_role(m.grantor, 'USAGE') as is_removable
+from pg_roles r join pg_auth_members m on m.roleid = r.oid join pg_roles u on u.oid = m.member
+where r.rolname = any ($1) and ($2 or u.rolname = any ($3))
+  and not (m.grantor = 10 and m.admin_option and not m.inherit_option and not m.set_option)
+group by m.roleid, r.rolname, m.grantor, m.inherit_option, m.set_option, m.admin_option
