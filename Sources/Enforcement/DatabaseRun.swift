@@ -4,7 +4,7 @@ import Metrics
 import Platform
 import Postgres
 
-/// Runs subscribe and revoke jobs of a database lane, some hundred relations in a transaction: lock, read the desired
+/// Runs subscribe and revoke jobs of a database lane, hundreds of relations in a transaction: lock, read the desired
 /// state, read the catalog, apply the difference, read the catalog back, commit.
 struct DatabaseRun: Sendable {
   let metadata: MetadataDatabase
