@@ -108,11 +108,10 @@ struct RoleHoldings: Sendable {
 
   /// Tables, and sequences that no column owns.
   private(set) var relations: Set<Holder> = []
-  private(set) var schemas: Set<UInt32> = []
   /// Schemas with columns, functions or types that a role has privileges on.
   private(set) var others: Set<Place> = []
 
-  /// - Parameter schemas: where to look for anything but schemas; nil for everywhere.
+  /// - Parameter schemas: where to look; nil for everywhere.
   static func read(
     _ roles: Set<String>, schemas: Set<UInt32>? = nil, in session: PostgresConnection
   ) async throws -> RoleHoldings {
@@ -127,10 +126,17 @@ struct RoleHoldings: Sendable {
       let schema = UInt32(truncatingIfNeeded: try row.int("schema"))
       switch try row.text("family") {
       case "relation": holdings.relations.insert(Holder(role: try row.text("role"), relation: oid))
-      case "schema": holdings.schemas.insert(oid)
       default: holdings.others.insert(Place(role: try row.text("role"), schema: schema))
       }
     }
     return holdings
+  }
+
+  /// The schemas on which one of these roles holds anything.
+  static func schemas(of roles: Set<String>, in session: PostgresConnection) async throws -> Set<UInt32> {
+    let rows = try await session.query(
+      statement(PackageResources.held_schemas_sql), [.textArray(Array(roles))]
+    ).rows
+    return Set(try rows.map { UInt32(truncatingIfNeeded: try $0.int("oid")) })
   }
 }

@@ -145,8 +145,6 @@ struct DatabaseOutcome: Sendable {
         .map { Extent.Pair(role: $0.role, securable: $0.securable) })
   }
 
-  var refusedPairs: Set<Extent.Pair> { inputs.refusedPairs }
-
   private func remembered(_ grant: Grant) -> [ManagedGrant] {
     guard inputs.managed[grant.grantee.value] == .user else { return [] }
     return inputs.atTables(grant).compactMap(inputs.places.managed)

@@ -98,7 +98,7 @@ struct DatabaseProgress: Sendable {
   var audiences: [String] { agenda?.managed.filter { $0.value == .audience }.keys.sorted() ?? [] }
 
   /// Whether somebody is not to have what a job asked for.
-  var hasRefused: Bool { outcomes.contains { !$0.refusedPairs.isEmpty } }
+  var hasRefused: Bool { outcomes.contains { !$0.inputs.refusedPairs.isEmpty } }
 
   var residualQuestion: ResidualLook.Question {
     outcomes.reduce(into: .init()) { $0.add($1) }

@@ -48,10 +48,11 @@ extension Planner {
     of roles: [ManagedRole], apartFrom revokes: Set<Grant>, in session: PostgresConnection
   ) async throws -> [String: Int] {
     guard !roles.isEmpty else { return [:] }
-    let holdings = try await RoleHoldings.read(Set(roles.map(\.role)), in: session)
+    let names = Set(roles.map(\.role))
+    let holdings = try await RoleHoldings.read(names, in: session)
     let entries = try await ObservedState.read(
       roles: Set(try roles.map { try RoleName($0.role) }), relations: Set(holdings.relations.map(\.relation)),
-      schemas: holdings.schemas, in: session
+      schemas: try await RoleHoldings.schemas(of: names, in: session), in: session
     ).entries.filter { $0.grant.map { !revokes.contains($0) } ?? true }
     return Dictionary(
       (entries.map(\.grantee.value) + holdings.others.map(\.role)).map { ($0, 1) }, uniquingKeysWith: +)

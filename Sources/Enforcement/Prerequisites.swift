@@ -31,7 +31,7 @@ struct Prerequisites: Sendable {
     let grantees = Set(roles.keys.compactMap { try? RoleName($0) })
     guard !grantees.isEmpty else { return found }
     let names = Set(grantees.map(\.value))
-    let schemas = try await heldSchemas(of: names, in: session)
+    let schemas = try await RoleHoldings.schemas(of: names, in: session)
     let facts = try await CatalogFacts.read([], schemas: schemas, in: session)
     found.names = facts.names
     let held = try await ObservedState.read(
@@ -71,13 +71,6 @@ struct Prerequisites: Sendable {
       places.grant(grant).map { !kept.contains($0) && !isNeeded($0) } ?? false
     }
     return found
-  }
-
-  private static func heldSchemas(of roles: Set<String>, in session: PostgresConnection) async throws -> Set<UInt32> {
-    let rows = try await session.query(
-      statement(PackageResources.held_schemas_sql), [.textArray(Array(roles))]
-    ).rows
-    return Set(try rows.map { UInt32(truncatingIfNeeded: try $0.int("oid")) })
   }
 
   /// Which of these entries of users an audience carries as well: one that holds the same, with all its members, and of

@@ -42,7 +42,7 @@ struct ResidualLook: Sendable {
       let inputs = outcome.inputs
       let desired = Dictionary(
         grouping: inputs.wanted, by: { Pair(role: $0.grantee.value, place: $0.securable) })
-      for pair in inputs.extent.revokedPairs.union(outcome.revokedPairs).union(outcome.refusedPairs) {
+      for pair in inputs.extent.revokedPairs.union(outcome.revokedPairs).union(inputs.refusedPairs) {
         guard let place = inputs.places[pair.securable], place.family == .table else { continue }
         let key = Pair(role: pair.role, place: place)
         add(key, securable: pair.securable, desired: Set((desired[key] ?? []).map(\.privilege)))

@@ -1,6 +1,6 @@
 -- Target: where the roles $1 hold anything in this database, found from the roles (pg_shdepend is indexed by them, and
--- no access control list is read): schemas; and in the schemas $2 or (null) in all relations, a sequence at the table
--- whose column owns it, and columns, functions and types, whose entries are none of ours and a reason to keep USAGE.
+-- no access control list is read): in the schemas $2 or (null) in all relations, a sequence at the table whose column
+-- owns it, and columns, functions and types, whose entries are none of ours and a reason to keep USAGE.
 -- Role by role: the server has no statistics of what was granted just now, and would compare every entry with every role.
 with grantee as materialized (
   select oid, rolname from pg_roles where rolname = any ($1)
@@ -18,10 +18,6 @@ from held h join pg_class c on h.classid = 'pg_class'::regclass and h.objsubid =
   left join pg_depend t on c.relkind = 'S' and t.classid = 'pg_class'::regclass and t.objid = c.oid
     and t.refclassid = 'pg_class'::regclass and t.deptype = 'a'
 where $2::bigint[] is null or c.relnamespace = any ($2::bigint[]::oid[])
-union
-select 'schema', h.rolname, h.objid::bigint, h.objid::bigint
-from held h
-where h.classid = 'pg_namespace'::regclass
 union
 select 'other', h.rolname, 0, s.oid::bigint
 from held h
