@@ -7,17 +7,16 @@ import Postgres
 extension DatabaseRun {
   func read(_ window: Set<UInt32>, of agenda: Agenda, in session: PostgresConnection) async throws -> GrantInputs {
     // What each side is asked first depends on nothing that the other says.
-    async let asked = wishes(for: window, of: agenda)
+    async let asked = records(on: window, of: agenda)
     let sequences = try await CatalogFacts.sequences(of: window, in: session)
     var catalog = try await CatalogFacts.read(window, in: session)
-    var wishes = try await asked
+    var records = try await asked
     // Whoever may write one of the tables that a sequence serves keeps it.
     let shared = try CatalogFacts.served(by: sequences).subtracting(window)
-    if !shared.isEmpty { wishes = try await self.wishes(for: window, servedWith: shared, of: agenda) }
-    let (extent, desired, ways) = (wishes.extent, wishes.desired, wishes.ways)
+    if !shared.isEmpty { records = try await self.records(on: window, servedWith: shared, of: agenda) }
+    let (extent, desired, ways) = (records.extent, records.desired, records.ways)
 
-    let whole = Set(extent.wholeSecurables.compactMap { wishes.places[$0] }.filter { $0.family == .table }.map(\.oid))
-    let grantees = try await grantees(of: whole, in: session)
+    let grantees = try await grantees(of: records.whole, in: session)
     let others =
       grantees.isEmpty
       ? [:]
@@ -25,10 +24,10 @@ extension DatabaseRun {
     var managed = agenda.managed.merging(others) { $1 }.merging(ways.roles) { $1 }
     for access in desired.accesses { managed[access.role.value] = access.roleKind }
     for pair in extent.pairs where managed[pair.role] == nil { managed[pair.role] = .user }
-    for grant in wishes.remembered.grants where managed[grant.role] == nil { managed[grant.role] = .user }
+    for grant in records.remembered.grants where managed[grant.role] == nil { managed[grant.role] = .user }
 
-    let roles = wishes.named.union(grantees.filter { managed[$0] != nil }).union(desired.accesses.map(\.role.value))
-      .union(wishes.remembered.grants.map(\.role)).union(ways.roles.keys)
+    let roles = records.named.union(grantees.filter { managed[$0] != nil }).union(desired.accesses.map(\.role.value))
+      .union(records.remembered.grants.map(\.role)).union(ways.roles.keys)
     // Of a role that has an audience's name and is somebody else's, nothing is ours but what we gave it.
     for role in try await foreignAudiences(roles.filter { managed[$0] == .audience }, in: session) {
       managed[role.value] = .user
@@ -43,15 +42,17 @@ extension DatabaseRun {
       roles: Set(roles.compactMap { try? RoleName($0) }),  // best effort: invalid names are in `desired`
       relations: window.union(catalog.servedBySequence.keys), schemas: ways.schemas, in: session)
     return GrantInputs(
-      extent: extent, desired: desired, observed: observed, catalog: catalog, places: wishes.places, managed: managed,
-      roles: roles, remembered: wishes.remembered, ways: ways)
+      extent: extent, desired: desired, observed: observed, catalog: catalog, places: records.places, managed: managed,
+      roles: roles, remembered: records.remembered, ways: ways)
   }
 
   /// What the metadata database says of a window.
-  private struct Wishes: Sendable {
+  private struct Records: Sendable {
     /// Of the batch's extent what is on these relations, and the roles that it names.
     let extent: Extent
     let named: Set<String>
+    /// Relations that are compared whoever holds something on them.
+    let whole: Set<UInt32>
     let places: SecurablePlaces
     let desired: DesiredState
     var remembered: ManagedGrants
@@ -59,33 +60,33 @@ extension DatabaseRun {
   }
 
   /// - Parameter shared: relations beside the window that sequences of it serve too
-  private func wishes(
-    for window: Set<UInt32>, servedWith shared: Set<UInt32> = [], of agenda: Agenda
-  ) async throws -> Wishes {
+  private func records(
+    on window: Set<UInt32>, servedWith shared: Set<UInt32> = [], of agenda: Agenda
+  ) async throws -> Records {
     try await metadata.read { metadata in
       let places = try await metadata.places(in: database, at: window.union(shared))
       let also = Set(shared.compactMap { places.id(of: SecurableOID(family: .table, oid: $0)) })
       let extent = agenda.extent.within(window, places)
       let named = extent.isEverything ? Set(agenda.managed.keys) : extent.roles
-      let isOfWhole = extent.wholeSecurables.contains { places[$0]?.family == .table }
-      var wishes = Wishes(
-        extent: extent, named: named, places: places,
+      let whole = Set(extent.wholeSecurables.compactMap { places[$0] }.filter { $0.family == .table }.map(\.oid))
+      var records = Records(
+        extent: extent, named: named, whole: whole, places: places,
         desired: isLeftForGood
           ? DesiredState()
           : try await metadata.desiredAccesses(
             database: database, securables: places.relationIDs, roles: named,
             whole: extent.wholeSecurables.union(also), everything: extent.isEverything),
         remembered: try await metadata.managedGrants(
-          of: connection.id, roles: isOfWhole ? nil : Array(named), on: places.relationIDs),
+          of: connection.id, roles: whole.isEmpty ? Array(named) : nil, on: places.relationIDs),
         ways: isLeftForGood
           ? WaysIn()
           : try await metadata.waysIn(to: database, of: connection.id, naming: extent.wholeSecurables, places))
-      wishes.remembered.grants.removeAll { grant in
+      records.remembered.grants.removeAll { grant in
         also.contains(grant.securable)
           ? grant.privilege != .usage
           : !named.contains(grant.role) && !extent.wholeSecurables.contains(grant.securable)
       }
-      return wishes
+      return records
     }
   }
 
