@@ -8,9 +8,10 @@ struct ChunkPace: Sendable {
   static let maximumLocks = 900
   /// Entries of one transaction: a quarter of a second at the 50,000 to 110,000 a second of GRANTS.md d-2.
   static let maximumGrants = 20_000
-  /// How many securables are read at once: from then on it takes longer, and not less often.
+  /// Securables that are read at once, and granted on where that locks none of them: from some thousand on a transaction
+  /// costs what they cost, and next to nothing of its own (17.10, measured).
   static let maximum = 2000
-  /// Each is locked, and may have a sequence, which is locked too.
+  /// Where each is locked: it may have a sequence, which is locked too.
   private static let maximumLocked = 400
   private static let initial = 200
   private static let step = 50

@@ -19,7 +19,8 @@ package struct ExactText: Sendable, Hashable, Comparable, ExpressibleByStringLit
     left.withBytes(of: right) { $0.lexicographicallyPrecedes($1) }
   }
 
-  /// Sets of grants compare names by the million, which takes several times as long through `String.UTF8View`.
+  /// In one piece: sets of grants compare names by the million, and element by element through `String.UTF8View` that was
+  /// 7 % of what a first apply computes (profiled).
   private func withBytes(
     of other: ExactText, _ compare: (UnsafeBufferPointer<UInt8>, UnsafeBufferPointer<UInt8>) -> Bool
   ) -> Bool {

@@ -20,7 +20,7 @@ package struct PostgresIdentifier: Hashable, Sendable, CustomStringConvertible {
 
   /// The name in double quotes, ready to stand in a statement.
   package var quoted: String {
-    // Hardly any name holds one, and to look for it in a text of characters takes ten times as long as in bytes.
+    // Hardly any name holds one, and to look for it character by character was 9 % of what a first apply computes.
     guard name.utf8.contains(0x22) else { return "\"\(name)\"" }
     return "\"" + name.replacing("\"", with: "\"\"") + "\""
   }
